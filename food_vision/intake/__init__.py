@@ -1,0 +1,1 @@
+"""Where a photo comes from: the only door to the outside."""

@@ -1,0 +1,1 @@
+"""What the pixels mean; knows nothing of HTTP."""

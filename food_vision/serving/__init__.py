@@ -1,0 +1,1 @@
+"""When work is done, and when it is refused."""

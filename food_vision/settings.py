@@ -1,0 +1,172 @@
+"""Every setting of the server: name, type, default and one line of help. ``docs/settings.md`` is generated from here.
+
+This is the only place where the environment is read. Settings have the prefix ``FOOD_VISION_``; ``PORT``,
+``WEB_CONCURRENCY`` and ``FORWARDED_ALLOW_IPS`` mean what platforms mean by them.
+"""
+
+from collections.abc import Iterator
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Annotated, Literal, NamedTuple
+
+from pydantic import AliasChoices, Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from food_vision.errors import StartupError
+
+PREFIX = "FOOD_VISION_"
+Network = IPv4Network | IPv6Network
+Names = Annotated[tuple[str, ...], NoDecode]
+Ports = Annotated[tuple[int, ...], NoDecode]
+Networks = Annotated[tuple[Network, ...], NoDecode]
+
+
+class Settings(BaseSettings):
+    """The server's settings, read from the environment when built; keyword arguments win over it."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", populate_by_name=True)
+
+    # The server
+    host: str = Field("0.0.0.0", description="Address to listen on.")  # noqa: S104 - a container must be reachable
+    port: int = Field(
+        5000,
+        ge=0,
+        le=65535,
+        description="Port to listen on.",
+        validation_alias=AliasChoices("PORT", "FOOD_VISION_PORT"),
+    )
+    workers: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="Server processes; each holds its own copy of the model.",
+        validation_alias=AliasChoices("WEB_CONCURRENCY", "FOOD_VISION_WORKERS"),
+    )
+    forwarded_allow_ips: str = Field(
+        "127.0.0.1",
+        description="Proxies whose `X-Forwarded-*` headers are believed; `*` for all.",
+        validation_alias=AliasChoices("FORWARDED_ALLOW_IPS", "FOOD_VISION_FORWARDED_ALLOW_IPS"),
+    )
+    cors_origins: Names = Field(("*",), description="Origins that browsers may call from, comma separated.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is worth a log line.")
+    keep_alive: int = Field(
+        75, ge=1, le=3600, description="Seconds an idle connection is kept; longer than a load balancer's 60."
+    )
+    drain_timeout: int = Field(25, ge=0, le=3600, description="Seconds that requests in flight get after SIGTERM.")
+    request_timeout: float = Field(
+        28.0, gt=0, le=600, description="Seconds from a request's arrival to its answer, fetching included."
+    )
+    docs_url: str = Field(
+        "/docs", description="Where the error answers' `type` points: this, then `/errors.md#` and the code."
+    )
+
+    # The model
+    model: Path = Field(Path("food-vision-model.h5"), description="The Keras file that holds the weights.")
+    engine: Literal["fast", "keras"] = Field(
+        "fast",
+        description="`fast` runs the file derived from the weights; `keras` runs the weights on TensorFlow "
+        "(`pip install tensorflow-cpu`).",
+    )
+    inference_threads: int = Field(
+        0, ge=0, le=256, description="Threads of one inference; 0 for one per processor that the process may use."
+    )
+
+    # Fetching
+    allow_networks: Networks = Field(
+        (),
+        description="Private networks that links may point into, on any port, comma separated "
+        "(`10.1.0.0/16,127.0.0.0/8`).",
+    )
+    allow_hosts: Names = Field(
+        (), description="If set, the only hosts that links and their redirects may name, comma separated."
+    )
+    allow_ports: Ports = Field((80, 443), description="Ports that links may name, comma separated.")
+    allow_downgrade: bool = Field(False, description="Follow a redirect from https to http.")
+    max_redirects: int = Field(5, ge=0, le=20, description="Redirects followed before giving up.")
+    fetch_timeout: float = Field(
+        10.0, gt=0, le=300, description="Seconds for one whole fetch: look-up, connect, TLS, redirects, body."
+    )
+    fetch_slots: int = Field(64, ge=1, le=10_000, description="Fetches under way at once; one more is answered 503.")
+    fetch_slots_per_host: int = Field(32, ge=1, le=10_000, description="Fetches under way at once from one host.")
+
+    # Photos
+    max_photo_bytes: int = Field(20_000_000, ge=1_000, le=1_000_000_000, description="Largest photo taken, in bytes.")
+    max_pixels: int = Field(50_000_000, ge=64, le=500_000_000, description="Most pixels decoded in one photo.")
+    min_side: int = Field(8, ge=1, le=1024, description="Fewest pixels on each side.")
+    max_aspect: float = Field(20.0, ge=1, le=1000, description="Longest side over shortest.")
+
+    # Work
+    decode_threads: int = Field(
+        0, ge=0, le=256, description="Photos decoded at once; 0 for one per processor that the process may use."
+    )
+    max_batch: int = Field(8, ge=1, le=256, description="Most photos in one inference.")
+    queue_limit: int = Field(
+        64, ge=1, le=10_000, description="Photos admitted and not yet answered; one more is answered 503."
+    )
+
+    @field_validator("cors_origins", "allow_hosts", "allow_ports", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        """Read ``a, b`` as two items, as operators write lists in one variable."""
+        return _items(value) if isinstance(value, str) else value
+
+    @field_validator("allow_networks", mode="before")
+    @classmethod
+    def _parse_networks(cls, value: object) -> object:
+        # strict=True on purpose: 10.1.2.3/16 is more often a slip than a wish.
+        return tuple(ip_network(item) for item in _items(value)) if isinstance(value, str) else value
+
+
+def load_settings() -> Settings:
+    """Read the settings from the environment.
+
+    Raises:
+        StartupError: naming the variable, what it got and what it takes.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise StartupError("; ".join(_complaints(error))) from None
+
+
+class SettingRow(NamedTuple):
+    """One setting as the documentation shows it."""
+
+    variable: str
+    default: str
+    help: str
+
+
+def settings_table() -> Iterator[SettingRow]:
+    """Yield a row per setting, in the order of the class."""
+    for name, field in Settings.model_fields.items():
+        yield SettingRow(_variable(name), _as_text(field.default), field.description or "")
+
+
+def _variable(name: str) -> str:
+    alias = Settings.model_fields[name].validation_alias
+    return str(alias.choices[0]) if isinstance(alias, AliasChoices) else PREFIX + name.upper()
+
+
+def _as_text(value: object) -> str:
+    return (
+        ",".join(map(str, value))
+        if isinstance(value, tuple)
+        else str(value).lower()
+        if isinstance(value, bool)
+        else str(value)
+    )
+
+
+def _items(text: str) -> tuple[str, ...]:
+    return tuple(item.strip() for item in text.split(",") if item.strip())
+
+
+def _complaints(error: ValidationError) -> Iterator[str]:
+    variables = {_variable(name): name for name in Settings.model_fields}
+    for item in error.errors():
+        where = str(item["loc"][0])
+        name = variables.get(where) or where.removeprefix(PREFIX).lower()
+        help_text = Settings.model_fields[name].description if name in Settings.model_fields else ""
+        variable = _variable(name) if name in Settings.model_fields else where
+        yield f"{variable} is {item['input']!r}: {item['msg']}. {help_text}".strip()
