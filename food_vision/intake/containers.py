@@ -1,0 +1,297 @@
+"""What a photo's file says before any pixel is decoded, and the file without what does not make pixels.
+
+A photo's file is mostly a list of labelled blocks. They are walked here, by length, and only those that the first
+picture needs are handed on. Colour profiles, texts, thumbnails, comments and further frames never reach a parser, and
+with them go the attacks that live there: compressed texts that unfold to gigabytes (zTXt, iTXt, iCCP), directories that
+point at themselves (EXIF), a thousand frames, a million comments. Of the metadata only the orientation is read.
+
+Every walk is bounded in steps, and all of them refuse a file that ends before its picture does.
+"""
+
+import re
+import struct
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final, NoReturn
+
+from food_vision.errors import UndecodablePhoto
+from food_vision.intake.formats import Format, identify
+
+# A 20 MB photo of 64 kB segments has 310; Pillow reads each in Python, so a million empty ones would take seconds.
+MAX_JPEG_SEGMENTS: Final = 2_000
+# Photos have 1 scan, or about 10 when progressive. Each costs a walk over the whole picture, however few its bytes.
+MAX_JPEG_SCANS: Final = 32
+MAX_QUANTIZATION_SEGMENT: Final = 4 * 129 + 4
+MAX_PNG_CHUNKS: Final = 50_000
+MAX_WEBP_CHUNKS: Final = 10_000
+# Blocks of a GIF hold 255 bytes: these are 51 MB when filled.
+MAX_GIF_BLOCKS: Final = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """A photo before decoding.
+
+    Attributes:
+        format: ``JPEG``, ``PNG``, ``WEBP`` or ``GIF``; a phone's MPO is a JPEG with further pictures behind the first.
+        width: Pixels per row as stored, before the orientation is applied.
+        height: Rows as stored.
+        orientation: 1 to 8 as in EXIF; 1 is upright.
+        body: The file again, with the first picture only and no metadata.
+    """
+
+    format: Format
+    width: int
+    height: int
+    orientation: int
+    body: bytes
+
+
+def read_container(data: bytes) -> Container:
+    """Walk the file and keep what its first picture needs.
+
+    Raises:
+        UnsupportedFormat: ``data`` is not one of the four formats.
+        UndecodablePhoto: it is empty, damaged, cut short, or made of absurdly many blocks.
+    """
+    try:
+        return _READERS[identify(data)](data)
+    except (struct.error, IndexError):
+        _cut_short("the header is incomplete")
+
+
+def _cut_short(internal: str) -> NoReturn:
+    raise UndecodablePhoto("The photo is cut short.", internal=internal)
+
+
+def _broken(internal: str) -> NoReturn:
+    raise UndecodablePhoto(internal=internal)
+
+
+# JPEG: FF, a marker, two bytes of length, content; a scan (FF DA) is followed by data in which FF is written FF 00.
+
+_JPEG_MARKER: Final = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]", re.DOTALL)
+_SOI, _EOI, _SOS, _DQT, _DRI, _JFIF, _EXIF, _ADOBE = 0xD8, 0xD9, 0xDA, 0xDB, 0xDD, 0xE0, 0xE1, 0xEE
+_JPEG_TABLES: Final = frozenset({0xC4, 0xCC, _DQT, _DRI, _SOS})
+_JPEG_FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+
+
+def _read_jpeg(data: bytes) -> Container:
+    kept, size, orientation = [b"\xff\xd8"], None, None
+    for marker, segment in _jpeg_segments(data):
+        if marker in _JPEG_FRAMES:
+            height, width = struct.unpack_from(">HH", segment, 5)
+            size = (width, height)
+        elif marker == _EXIF and segment[4:10] == b"Exif\0\0":
+            orientation = orientation or _orientation(segment[10:])
+        if _makes_jpeg_pixels(marker, segment):
+            kept.append(segment)
+    if size is None:
+        _broken("JPEG without a frame")
+    return Container("JPEG", *size, orientation or 1, b"".join([*kept, b"\xff\xd9"]))
+
+
+def _makes_jpeg_pixels(marker: int, segment: bytes) -> bool:
+    if marker == _DQT and len(segment) > MAX_QUANTIZATION_SEGMENT:
+        _broken(f"JPEG quantization segment of {len(segment)} bytes")
+    # JFIF and Adobe tell how the colours are coded (YCbCr or RGB, CMYK or YCCK).
+    is_colour_hint = (marker == _JFIF and segment[4:9] == b"JFIF\0") or (marker == _ADOBE and segment[4:9] == b"Adobe")
+    return marker in _JPEG_FRAMES or marker in _JPEG_TABLES or is_colour_hint
+
+
+def _jpeg_segments(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield marker and bytes of each segment up to the end of the picture; a scan's come with its data."""
+    position, scans = 2, 0
+    for _ in range(MAX_JPEG_SEGMENTS):
+        start = _next_jpeg_marker(data, position)
+        marker = data[start + 1]
+        if marker == _EOI:
+            return
+        position = _jpeg_segment_end(data, start, marker)
+        if marker == _SOS:
+            scans += 1
+            position = _next_jpeg_marker(data, position)
+        if scans > MAX_JPEG_SCANS:
+            _broken(f"JPEG of more than {MAX_JPEG_SCANS} scans")
+        yield marker, data[start:position]
+    _broken(f"JPEG of more than {MAX_JPEG_SEGMENTS} segments")
+
+
+def _next_jpeg_marker(data: bytes, position: int) -> int:
+    found = _JPEG_MARKER.search(data, position)
+    return found.start() if found else _cut_short("JPEG without an end marker")
+
+
+def _jpeg_segment_end(data: bytes, start: int, marker: int) -> int:
+    # A marker that cannot stand here is damaged data, which the decoder would paint over in grey.
+    if marker < 0xC0 or marker == _SOI:
+        _broken(f"JPEG marker {marker:02X} out of place")
+    (length,) = struct.unpack_from(">H", data, start + 2)
+    end = start + 2 + int(length)
+    if length < 2 or end > len(data):
+        _cut_short(f"JPEG segment {marker:02X} of {length} bytes")
+    return end
+
+
+# PNG: length, four letters, content, checksum.
+
+_PNG_KEPT: Final = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
+
+
+def _read_png(data: bytes) -> Container:
+    width, height, depth = struct.unpack_from(">IIB", data, 16)
+    if data[8:16] != b"\0\0\0\rIHDR":
+        _broken("PNG without a header")
+    kept, orientation = [data[:8]], 1
+    for name, chunk in _png_chunks(data):
+        if name == b"eXIf":
+            orientation = _orientation(chunk[8:-4])
+        # A colour key of 16 bits would be compared with pixels of which the decoder keeps 8: left out.
+        if name in _PNG_KEPT and not (name == b"tRNS" and depth == 16):
+            kept.append(_verified(name, chunk))
+    return Container("PNG", width, height, orientation, b"".join(kept))
+
+
+def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    position = 8
+    for _ in range(MAX_PNG_CHUNKS):
+        length, name = struct.unpack_from(">I4s", data, position)
+        end = position + 12 + length
+        if end > len(data):
+            _cut_short(f"PNG chunk of {length} bytes")
+        yield name, data[position:end]
+        if name == b"IEND":
+            return
+        position = end
+    _broken(f"PNG of more than {MAX_PNG_CHUNKS} chunks")
+
+
+def _verified(name: bytes, chunk: bytes) -> bytes:
+    # Pillow does not check the sums of pixel data.
+    if zlib.crc32(chunk[4:-4]) != struct.unpack(">I", chunk[-4:])[0]:
+        _broken(f"PNG checksum of {name!r} does not match")
+    return chunk
+
+
+# WebP: RIFF; four letters, length, content, padded to an even length.
+
+_WEBP_KEPT: Final = frozenset({b"VP8 ", b"VP8L", b"ALPH", b"ANIM"})
+_WEBP_ALPHA_AND_ANIMATION: Final = 0x12
+
+
+def _read_webp(data: bytes) -> Container:
+    kept: list[bytes] = []
+    width, height = _webp_size(data)
+    orientation, frames = 1, 0
+    for name, chunk in _webp_chunks(data):
+        if name == b"EXIF":
+            orientation = _orientation(chunk[8:].removeprefix(b"Exif\0\0"))
+        elif name == b"VP8X":
+            # Its flags promise chunks that are left out.
+            kept.append(chunk[:8] + bytes([chunk[8] & _WEBP_ALPHA_AND_ANIMATION]) + chunk[9:])
+        elif name == b"ANMF":
+            frames += 1
+        if name in _WEBP_KEPT or (name == b"ANMF" and frames == 1):
+            kept.append(chunk)
+    pixels = b"".join(kept)
+    return Container(
+        "WEBP", width, height, orientation, b"RIFF" + struct.pack("<I", len(pixels) + 4) + b"WEBP" + pixels
+    )
+
+
+def _webp_size(data: bytes) -> tuple[int, int]:
+    name = data[12:16]
+    if name == b"VP8X":
+        return 1 + int.from_bytes(data[24:27], "little"), 1 + int.from_bytes(data[27:30], "little")
+    if name == b"VP8L":
+        (bits,) = struct.unpack_from("<I", data, 21)
+        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+    if name == b"VP8 ":
+        width, height = struct.unpack_from("<HH", data, 26)
+        return width & 0x3FFF, height & 0x3FFF
+    _broken(f"WebP that begins with {name!r}")
+
+
+def _webp_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    end_of_file = 8 + int.from_bytes(data[4:8], "little")
+    if end_of_file > len(data):
+        _cut_short(f"WebP of {end_of_file} bytes, of which {len(data)} came")
+    position = 12
+    for _ in range(MAX_WEBP_CHUNKS):
+        if position + 8 > end_of_file:
+            return
+        name, length = struct.unpack_from("<4sI", data, position)
+        end = position + 8 + length + (length & 1)
+        if end > end_of_file + 1:
+            _cut_short(f"WebP chunk {name!r} of {length} bytes")
+        yield name, data[position:end]
+        position = end
+    _broken(f"WebP of more than {MAX_WEBP_CHUNKS} chunks")
+
+
+# GIF: screen, palette; then extensions ("!") and pictures (","), their content in blocks of up to 255 bytes.
+
+
+def _read_gif(data: bytes) -> Container:
+    width, height, flags = struct.unpack_from("<HHB", data, 6)
+    position = 13 + _palette_bytes(flags)
+    head, control = data[:position], b""
+    for _ in range(MAX_GIF_BLOCKS):
+        kind, start = data[position], position
+        if kind == ord("!"):
+            position = _end_of_blocks(data, position + 2)
+            control = data[start:position] if data[start + 1] == 0xF9 else control
+        elif kind == ord(","):
+            left, top, columns, rows, flags = struct.unpack_from("<HHHHB", data, position + 1)
+            end = _end_of_blocks(data, position + 10 + _palette_bytes(flags) + 1)
+            # A picture may reach over the edge of the screen: the decoder then makes the screen larger.
+            size = max(width, left + columns), max(height, top + rows)
+            return Container("GIF", *size, 1, head + control + data[start:end] + b";")
+        else:
+            break
+    _broken("GIF without a picture")
+
+
+def _palette_bytes(flags: int) -> int:
+    return 6 << (flags & 7) if flags & 0x80 else 0
+
+
+def _end_of_blocks(data: bytes, position: int) -> int:
+    for _ in range(MAX_GIF_BLOCKS):
+        length = data[position]
+        position += 1 + length
+        if length == 0:
+            return position
+    _broken(f"GIF of more than {MAX_GIF_BLOCKS} blocks")
+
+
+# EXIF: a TIFF directory; tag 0x0112 of the first one is the orientation.
+
+_ORIENTATION_TAG, _SHORT = 0x0112, 3
+_MAX_EXIF_ENTRIES: Final = 500
+
+
+def _orientation(exif: bytes) -> int:
+    """Return 1 to 8; 1 where there is none or the directory is damaged: no photo is refused for its metadata."""
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(exif[:4])
+    if order is None:
+        return 1
+    try:
+        (directory,) = struct.unpack_from(order + "I", exif, 4)
+        (entries,) = struct.unpack_from(order + "H", exif, directory)
+        for entry in range(min(entries, _MAX_EXIF_ENTRIES)):
+            tag, kind, value = struct.unpack_from(order + "HH4xH", exif, directory + 2 + 12 * entry)
+            if tag == _ORIENTATION_TAG:
+                return value if kind == _SHORT and 1 <= value <= 8 else 1
+    except struct.error:
+        return 1
+    return 1
+
+
+_READERS: Final[Mapping[Format, Callable[[bytes], Container]]] = {
+    "JPEG": _read_jpeg,
+    "PNG": _read_png,
+    "WEBP": _read_webp,
+    "GIF": _read_gif,
+}

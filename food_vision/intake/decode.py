@@ -1,0 +1,209 @@
+"""Photo bytes → RGB pixels of the model's size: the only place where photos are decoded, in training and serving.
+
+    bytes ─▶ read_container ─▶ size checked ─▶ Pillow, large JPEGs reduced ─▶ opaque, square, upright pixels
+
+Colour: profiles are ignored and every photo is taken as sRGB. CMYK and YCCK become RGB by Pillow's plain formula; grey
+becomes three equal channels; of 16 bits the upper 8 are kept; what is transparent shows white.
+"""
+
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+# Named one by one: for a format that is not registered yet, Image.open would load every parser that Pillow has.
+from PIL import GifImagePlugin, Image, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
+
+from food_vision.errors import PhotoTooSmall, Problem, TooManyPixels, UndecodablePhoto
+from food_vision.intake.containers import Container, read_container
+from food_vision.intake.formats import Format
+from food_vision.preprocessing import Preprocessing
+
+_PARSERS: Final = (GifImagePlugin, JpegImagePlugin, PngImagePlugin, WebPImagePlugin)
+
+REDUCED_SCALE_MARGIN: Final = 2
+"""A JPEG decoded at reduced scale is still this many times larger than needed (``docs/decisions/004-decoding.md``)."""
+
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoLimits:
+    """What is decoded at all.
+
+    Attributes:
+        max_pixels: Width times height, at most.
+        min_side: Pixels on each side, at least.
+        max_aspect: Longest side over shortest, at most.
+    """
+
+    max_pixels: int = 50_000_000
+    min_side: int = 8
+    max_aspect: float = 20.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Photo:
+    """A decoded photo.
+
+    Attributes:
+        pixels: ``uint8[size, size, 3]``, RGB, read-only.
+        width: Pixels per row of the original, upright.
+        height: Rows of the original, upright.
+        format: ``JPEG``, ``PNG``, ``WEBP`` or ``GIF``.
+    """
+
+    pixels: NDArray[np.uint8]
+    width: int
+    height: int
+    format: Format
+
+
+def decode(data: bytes, recipe: Preprocessing, limits: PhotoLimits = PhotoLimits()) -> Photo:
+    """Decode the first picture of a JPEG, PNG, WebP or GIF file and bring it to the model's square.
+
+    Raises:
+        UnsupportedFormat: the content is of another format.
+        UndecodablePhoto: it is empty, damaged or cut short.
+        TooManyPixels: more than ``limits.max_pixels``; told from the header.
+        PhotoTooSmall: a side below ``limits.min_side``, or an aspect above ``limits.max_aspect``; told from the header.
+    """
+    container = read_container(data)
+    _check_size(container, limits)
+    try:
+        pixels = render(container, recipe)
+    except Problem:
+        raise
+    except Image.DecompressionBombError as error:
+        raise TooManyPixels(internal=str(error)) from error
+    except Exception as error:
+        # Whatever a parser makes of a hostile file is the file's fault; Pillow's parsers raise a dozen kinds.
+        raise UndecodablePhoto(internal=f"{container.format}: {type(error).__name__}: {error}") from error
+    width, height = _upright_size(container)
+    return Photo(pixels, width, height, container.format)
+
+
+def prepare_pillow(limits: PhotoLimits) -> None:
+    """Lift Pillow's own limit (89 million pixels) to ours. For the start of the process; the only switch ever set.
+
+    Without it a ``max_pixels`` above Pillow's limit has no effect; with a lower one nothing changes.
+    """
+    Image.MAX_IMAGE_PIXELS = max(limits.max_pixels, Image.MAX_IMAGE_PIXELS or 0)
+
+
+def render(
+    container: Container, recipe: Preprocessing, margin: float | None = REDUCED_SCALE_MARGIN
+) -> NDArray[np.uint8]:
+    """Return the recipe's ``uint8[size, size, 3]`` of a photo whose size was checked.
+
+    ``margin`` None decodes JPEGs in full; it is there for the benchmark.
+    """
+    with Image.open(BytesIO(container.body), formats=(container.format,)) as image:
+        if image.size != (container.width, container.height):
+            raise UndecodablePhoto(internal=f"{container.format}: {image.size} in the decoder, not as in the header")
+        scale = 1.0 if margin is None else _reduce_while_decoding(image, recipe, margin)
+        box = _stored_box(container, recipe)
+        square = _to_square(image, _scaled(box, scale), recipe)
+    return np.asarray(_upright(square, container.orientation).convert("RGB"))
+
+
+def _check_size(container: Container, limits: PhotoLimits) -> None:
+    short, long = sorted(_upright_size(container))
+    size = "{:,} x {:,} pixels".format(*_upright_size(container))
+    if short * long > limits.max_pixels:
+        raise TooManyPixels(f"The photo has {size}; at most {limits.max_pixels:,} in all are decoded.")
+    if short < max(limits.min_side, 1):
+        raise PhotoTooSmall(f"The photo has {size}; each side needs {limits.min_side} at least.")
+    if long > limits.max_aspect * short:
+        raise PhotoTooSmall(f"The photo has {size}; no side may be more than {limits.max_aspect:g} times the other.")
+
+
+def _upright_size(container: Container) -> tuple[int, int]:
+    # From orientation 5 on the camera lay on its side.
+    size = container.width, container.height
+    return size if container.orientation < 5 else size[::-1]
+
+
+def _reduce_while_decoding(image: Image.Image, recipe: Preprocessing, margin: float) -> float:
+    """Make a JPEG's decoder give 1/2, 1/4 or 1/8 of the size where that is enough; return how much it was reduced."""
+    needed = round(margin * (recipe.low_pass or recipe.size))
+    width = image.width
+    drafted = image.draft(None, (needed, needed))
+    return width / drafted[1][2] if drafted else 1.0
+
+
+def _stored_box(container: Container, recipe: Preprocessing) -> Box:
+    """Return the part of the stored picture that the recipe takes.
+
+    The centre square begins at ``(length - side) // 2`` in the upright photo; where the stored picture runs the other
+    way, a half pixel is therefore rounded the other way.
+    """
+    width, height = container.width, container.height
+    if recipe.fit == "squash":
+        return 0, 0, width, height
+    side = min(width, height)
+    left = (width - side + (container.orientation in _X_REVERSED)) // 2
+    top = (height - side + (container.orientation in _Y_REVERSED)) // 2
+    return left, top, left + side, top + side
+
+
+def _scaled(box: Box, scale: float) -> Box:
+    left, top, right, bottom = box
+    return left / scale, top / scale, right / scale, bottom / scale
+
+
+def _to_square(image: Image.Image, box: Box, recipe: Preprocessing) -> Image.Image:
+    image, box = _opaque(image, box)
+    resampling = Image.Resampling[recipe.filter.upper()]
+    if recipe.low_pass is not None:
+        image = image.resize(_at_most(box, recipe.low_pass), resampling, box)
+        box = (0, 0, *image.size)
+    return image.resize((recipe.size, recipe.size), resampling, box)
+
+
+def _at_most(box: Box, side: int) -> tuple[int, int]:
+    left, top, right, bottom = box
+    return min(side, round(right - left)), min(side, round(bottom - top))
+
+
+def _opaque(image: Image.Image, box: Box) -> tuple[Image.Image, Box]:
+    """Return the picture as ``L`` or ``RGB`` and the box in it; transparency shows white.
+
+    What has to be converted is cropped first: a converted copy takes 4 bytes a pixel.
+    """
+    image.load()
+    if image.mode in ("L", "RGB") and not image.has_transparency_data:
+        return image, box
+    if image.format != "JPEG":  # its box may lie between pixels, and it is small by now
+        image = image.crop((round(box[0]), round(box[1]), round(box[2]), round(box[3])))
+        box = (0, 0, *image.size)
+    if image.has_transparency_data:
+        return _on_white(image), box
+    return image.convert("L" if image.mode in ("1", "I;16") else "RGB"), box
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    layer = image if image.mode in ("LA", "RGBA") else image.convert("RGBA")
+    canvas = Image.new("RGB", layer.size, "white")
+    canvas.paste(layer, mask=layer)
+    return canvas
+
+
+# What was done to the photo when it was stored is undone by:
+_UPRIGHT: Final = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_X_REVERSED: Final = frozenset({2, 3, 7, 8})
+_Y_REVERSED: Final = frozenset({3, 4, 6, 7})
+
+
+def _upright(image: Image.Image, orientation: int) -> Image.Image:
+    return image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
