@@ -1,0 +1,93 @@
+"""The one path from a photo's bytes to an answer; the API, the command line and the benchmarks all take it."""
+
+import asyncio
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+from food_vision.intake.decode import Photo, PhotoLimits, decode
+from food_vision.model.bundle import Bundle
+from food_vision.model.engine import Engine
+from food_vision.model.scores import Scorer, Scores
+from food_vision.serving.admission import Admission, Place
+from food_vision.serving.batching import Batcher
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Where a photo's time went, in seconds."""
+
+    decode: float
+    queue: float
+    inference: float
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What there is to say about one photo."""
+
+    scores: Scores
+    photo: Photo
+    timings: Timings
+
+
+class Predictor:
+    """Decodes photos in a bounded thread pool and runs them through the model in batches.
+
+    Args:
+        bundle: The model's labels, constants and preprocessing.
+        engine: The model itself.
+        limits: What a photo may be like.
+        decode_threads: Photos decoded at once.
+        max_batch: Most photos in one inference.
+        queue_limit: Photos inside at once, waiting ones included.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        engine: Engine,
+        limits: PhotoLimits,
+        *,
+        decode_threads: int,
+        max_batch: int,
+        queue_limit: int,
+    ) -> None:
+        self._recipe = bundle.preprocessing
+        self._limits = limits
+        self._scorer = Scorer(bundle)
+        self._admission = Admission(queue_limit)
+        self._decoders = ThreadPoolExecutor(decode_threads, thread_name_prefix="decode")
+        self._batcher = Batcher(engine.predict, max_batch)
+
+    async def predict(self, data: bytes) -> Answer:
+        """Tell the dish on an encoded photo.
+
+        Raises:
+            Overloaded: when too many photos are inside already.
+            CallerProblem: when the bytes are not a photo that we take.
+        """
+        with self._admission.place() as place:
+            started = time.perf_counter()
+            photo = await self._decode(data, place)
+            decoded = time.perf_counter()
+            inferred = await self._batcher.infer(photo.pixels, place)
+        scores = self._scorer.score(inferred.logits)
+        return Answer(scores, photo, Timings(decoded - started, inferred.queued, inferred.ran))
+
+    def close(self) -> None:
+        """Give the threads back; work under way ends first."""
+        self._decoders.shutdown(wait=False, cancel_futures=True)
+        self._batcher.close()
+
+    async def _decode(self, data: bytes, place: Place) -> Photo:
+        loop = asyncio.get_running_loop()
+        place.hold()
+        decoding = self._decoders.submit(decode, data, self._recipe, self._limits)
+
+        def ended(_: Future[Photo]) -> None:
+            loop.call_soon_threadsafe(place.let_go)
+
+        decoding.add_done_callback(ended)
+        # Cancelling the wrapper cancels a decode that has not started; one that has keeps its place until it ends.
+        return await asyncio.wrap_future(decoding)

@@ -1,0 +1,55 @@
+"""Whether the service can really answer: a built-in photo goes the whole way through decoder and model."""
+
+import asyncio
+import io
+import time
+
+from PIL import Image
+
+from food_vision.errors import NotReady, Problem
+from food_vision.serving.predictor import Predictor
+
+FRESH = 5.0
+"""Seconds for which a good result is believed, so that probes cost nothing under load."""
+PATIENCE = 1.0
+"""Seconds a probe may take; longer means that the inference thread is stuck."""
+
+
+class Readiness:
+    """Answers readiness probes with a real prediction.
+
+    Args:
+        predictor: The path that callers' photos take.
+    """
+
+    def __init__(self, predictor: Predictor) -> None:
+        self._predictor = predictor
+        self._photo = _built_in_photo()
+        self._good_until = 0.0
+        self._probing = asyncio.Lock()
+
+    async def check(self) -> None:
+        """Return when the model answers.
+
+        Raises:
+            NotReady: when it does not, or not within a second.
+        """
+        try:
+            async with asyncio.timeout(PATIENCE), self._probing:
+                if time.monotonic() < self._good_until:
+                    return
+                await self._predictor.predict(self._photo)
+        except TimeoutError:
+            raise NotReady("The model does not answer in time.") from None
+        except Problem as problem:
+            raise NotReady(internal=f"the probe met {problem.code}: {problem.internal}") from problem
+        self._good_until = time.monotonic() + FRESH
+
+
+def _built_in_photo() -> bytes:
+    """Return a small JPEG of colour gradients; what is on it does not matter, only that it can be decoded."""
+    red = Image.linear_gradient("L")
+    photo = Image.merge("RGB", (red, red.rotate(90), Image.radial_gradient("L")))
+    encoded = io.BytesIO()
+    photo.save(encoded, "JPEG")
+    return encoded.getvalue()

@@ -1,0 +1,141 @@
+"""Admission, batching and their promise: a place is given back when the work has truly ended."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from food_vision.errors import Overloaded
+from food_vision.serving.admission import Admission
+from food_vision.serving.batching import Batcher
+
+Pixels = NDArray[np.uint8]
+Logits = NDArray[np.float32]
+
+
+def pixels(value: int) -> Pixels:
+    return np.full((4, 4, 3), value, np.uint8)
+
+
+class SlowEngine:
+    """Answers each photo with its first pixel, when told to; remembers the size of every batch."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+        self.started = threading.Event()
+        self.go_on = threading.Event()
+
+    def predict(self, batch: Pixels) -> Logits:
+        self.batches.append([int(photo[0, 0, 0]) for photo in batch])
+        self.started.set()
+        assert self.go_on.wait(10)
+        return batch[:, 0, 0, :1].astype(np.float32)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - what is waited for happens in a thread
+            await asyncio.sleep(0.005)
+
+
+def test_admission_refuses_one_more_than_its_limit() -> None:
+    admission = Admission(2)
+    with admission.place(), admission.place(), pytest.raises(Overloaded) as refusal:
+        admission.place()
+    assert refusal.value.retry_after
+    assert admission.taken == 0
+
+
+def test_a_place_is_taken_until_its_last_holder_lets_go() -> None:
+    admission = Admission(1)
+    with admission.place() as place:
+        place.hold()
+    assert admission.taken == 1
+    place.let_go()
+    assert admission.taken == 0
+
+
+def test_photos_that_wait_together_run_together_and_each_gets_its_own_answer() -> None:
+    async def scenario() -> None:
+        engine, admission = SlowEngine(), Admission(20)
+        batcher = Batcher(engine.predict, max_batch=4)
+
+        async def ask(value: int) -> float:
+            with admission.place() as place:
+                return float((await batcher.infer(pixels(value), place)).logits[0])
+
+        first = asyncio.create_task(ask(1))
+        await until(engine.started.is_set)
+        others = [asyncio.create_task(ask(value)) for value in range(2, 8)]
+        await asyncio.sleep(0)
+        engine.go_on.set()
+        assert await asyncio.gather(first, *others) == [1, 2, 3, 4, 5, 6, 7]
+        assert engine.batches == [[1], [2, 3, 4, 5], [6, 7]]
+        await until(lambda: admission.taken == 0)
+
+    asyncio.run(scenario())
+
+
+def test_work_whose_caller_has_gone_is_not_started() -> None:
+    async def scenario() -> None:
+        engine, admission = SlowEngine(), Admission(20)
+        batcher = Batcher(engine.predict, max_batch=4)
+
+        async def ask(value: int) -> None:
+            with admission.place() as place:
+                await batcher.infer(pixels(value), place)
+
+        first = asyncio.create_task(ask(1))
+        await until(engine.started.is_set)
+        gone, stays = asyncio.create_task(ask(2)), asyncio.create_task(ask(3))
+        await asyncio.sleep(0)
+        gone.cancel()
+        await asyncio.sleep(0)
+        assert admission.taken == 3, "the one who left is counted until its place in the queue is cleared"
+        engine.go_on.set()
+        await asyncio.gather(first, stays)
+        assert engine.batches == [[1], [3]]
+        await until(lambda: admission.taken == 0)
+
+    asyncio.run(scenario())
+
+
+def test_a_running_inference_keeps_its_place_when_the_caller_leaves() -> None:
+    async def scenario() -> None:
+        engine, admission = SlowEngine(), Admission(1)
+        batcher = Batcher(engine.predict, max_batch=4)
+
+        async def ask() -> None:
+            with admission.place() as place:
+                await batcher.infer(pixels(1), place)
+
+        task = asyncio.create_task(ask())
+        await until(engine.started.is_set)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert admission.taken == 1
+        engine.go_on.set()
+        await until(lambda: admission.taken == 0)
+
+    asyncio.run(scenario())
+
+
+def test_a_failing_engine_fails_its_batch_and_no_other() -> None:
+    async def scenario() -> None:
+        def broken_on_zero(batch: Pixels) -> Logits:
+            if not batch.any():
+                raise ArithmeticError("zero")
+            return np.ones((len(batch), 1), np.float32)
+
+        admission = Admission(2)
+        batcher = Batcher(broken_on_zero, max_batch=1)
+        with admission.place() as place:
+            with pytest.raises(ArithmeticError):
+                await batcher.infer(pixels(0), place)
+            assert (await batcher.infer(pixels(1), place)).logits[0] == 1
+        assert admission.taken == 0
+
+    asyncio.run(scenario())
