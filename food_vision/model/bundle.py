@@ -1,0 +1,204 @@
+"""What belongs to the weights besides the weights: labels, recipe, constants, and the graph that the fast engine runs.
+
+    food-vision-model.h5        the weights: a Keras file, the source of truth, expected to be there
+    food-vision-model.tflite    derived from it by ``python -m training.export``: the graph that the fast engine runs,
+                                and behind it a zip archive with one file, ``food_vision.json``: the label
+
+The label holds the metadata and the SHA-256 of both the weights and the graph, so that files which do not belong
+together, or were cut short on the way, are noticed at start and never answer wrongly.
+"""
+
+import hashlib
+import io
+import json
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from food_vision.errors import StartupError
+from food_vision.preprocessing import Preprocessing
+
+SUFFIX = ".tflite"
+LABEL_FILE = "food_vision.json"
+EXPORT = "python -m training.export"
+ScoreName = Literal["max_probability", "max_logit", "energy"]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class NotFood(_Frozen):
+    """How a photo without food is told: by a score that falls below a threshold.
+
+    Attributes:
+        score: ``max_probability`` (calibrated), ``max_logit``, or ``energy`` (log-sum-exp of the logits).
+        threshold: Least score of food.
+    """
+
+    score: ScoreName
+    threshold: float
+
+
+class Accuracy(_Frozen):
+    """A share that was measured, with its 95 % interval.
+
+    Attributes:
+        photos: On which photos.
+        measure: ``top-1``, ``top-5`` …
+        value: The share, 0..1; ``low`` and ``high`` are the interval's ends.
+        count: How many photos.
+    """
+
+    photos: str
+    measure: str
+    value: float = Field(ge=0, le=1)
+    low: float = Field(ge=0, le=1)
+    high: float = Field(ge=0, le=1)
+    count: int = Field(ge=1)
+
+
+class Metadata(_Frozen):
+    """What a model says of itself; stands as JSON in the Keras file's attribute ``food_vision``.
+
+    Attributes:
+        classes: Class ids in the order of the outputs.
+        display_names: What people read, in the same order.
+        temperature: What logits are divided by to make probabilities mean what they say.
+        not_food: ``None`` where nothing was fitted: then nobody says whether a photo shows food.
+    """
+
+    name: str = Field(min_length=1)
+    version: str = Field(min_length=1)
+    classes: tuple[str, ...] = Field(min_length=2)
+    display_names: tuple[str, ...]
+    preprocessing: Preprocessing = Preprocessing()
+    temperature: float = Field(default=1.0, gt=0)
+    not_food: NotFood | None = None
+    training_data: str = ""
+    accuracy: tuple[Accuracy, ...] = ()
+    licence: str = ""
+    origin: str = ""
+
+    @model_validator(mode="after")
+    def _names_fit(self) -> "Metadata":
+        if len(self.classes) != len(self.display_names):
+            raise ValueError(f"{len(self.classes)} classes but {len(self.display_names)} display names")
+        if len(set(self.classes)) < len(self.classes) or len(set(self.display_names)) < len(self.display_names):
+            raise ValueError("a class is named twice")
+        return self
+
+
+class Label(_Frozen):
+    """What stands in the derived file's archive: the metadata and which files it belongs to."""
+
+    format: Literal[1] = 1
+    weights_sha256: str
+    graph_sha256: str
+    outputs: int
+    metadata: Metadata
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A model whose files were found, belong together and are whole.
+
+    Attributes:
+        weights: The Keras file.
+        derived: The fast engine's file.
+        sha256: Of the weights, hexadecimal.
+        metadata: Labels, recipe and constants.
+    """
+
+    weights: Path
+    derived: Path
+    sha256: str
+    metadata: Metadata
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self.metadata.name
+
+    @property
+    def version(self) -> str:
+        """The model's version."""
+        return self.metadata.version
+
+    @property
+    def display_names(self) -> tuple[str, ...]:
+        """What people read, in the order of the outputs."""
+        return self.metadata.display_names
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How photos become the model's input."""
+        return self.metadata.preprocessing
+
+
+def load_bundle(weights: Path) -> Bundle:
+    """Check the weights and the file derived from them, which stands beside them under the same name.
+
+    Raises:
+        StartupError: when either is missing or damaged, or when they do not belong together; says what mends it.
+    """
+    derived = weights.with_suffix(SUFFIX)
+    sha256 = hashlib.sha256(_read(weights, "Set FOOD_VISION_MODEL to a Keras .h5 file.")).hexdigest()
+    label = read_label(_read(derived, _remedy(weights)), derived, weights)
+    if label.weights_sha256 != sha256:
+        raise StartupError(f"{derived} was made from other weights than {weights}. {_remedy(weights)}")
+    if label.outputs != len(label.metadata.classes):
+        names = len(label.metadata.classes)
+        raise StartupError(f"{weights} has {label.outputs} outputs but {names} labels. {_remedy(weights)}")
+    return Bundle(weights, derived, sha256, label.metadata)
+
+
+def write_derived(path: Path, graph: bytes, weights_sha256: str, outputs: int, metadata: Metadata) -> None:
+    """Write the fast engine's file: the graph, and the label behind it; the same input gives the same bytes."""
+    label = Label(
+        weights_sha256=weights_sha256,
+        graph_sha256=hashlib.sha256(graph).hexdigest(),
+        outputs=outputs,
+        metadata=metadata,
+    )
+    # Behind a flat buffer its readers look at nothing, and an archive is read from its end.
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr(zipfile.ZipInfo(LABEL_FILE), label.model_dump_json(indent=1))
+    path.write_bytes(graph + archive.getvalue())
+
+
+def read_label(data: bytes, derived: Path, weights: Path) -> Label:
+    """Return the label of a derived file, its graph checked against it.
+
+    Raises:
+        StartupError: when there is none, or the graph is damaged.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            graph_end = archive.infolist()[0].header_offset
+            label = Label.model_validate(json.loads(archive.read(LABEL_FILE)))
+    except ValidationError as error:
+        where = ".".join(map(str, error.errors()[0]["loc"]))
+        raise StartupError(f"{derived} has a label of another format ({where}). {_remedy(weights)}") from error
+    except (zipfile.BadZipFile, LookupError, ValueError, NotImplementedError) as error:
+        raise StartupError(f"{derived} is damaged or no file of ours. {_remedy(weights)}") from error
+    if hashlib.sha256(data[:graph_end]).hexdigest() != label.graph_sha256:
+        raise StartupError(f"{derived} is damaged. {_remedy(weights)}")
+    return label
+
+
+def _read(path: Path, remedy: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise StartupError(f"{path} is missing. {remedy}") from None
+    except OSError as error:
+        raise StartupError(f"{path} cannot be read: {error.strerror}. {remedy}") from error
+
+
+def _remedy(weights: Path) -> str:
+    return f"Make it with `{EXPORT} {weights}`."

@@ -1,0 +1,70 @@
+"""What runs the network, and how one is chosen."""
+
+import importlib
+import os
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from food_vision.errors import StartupError
+from food_vision.model.bundle import Bundle
+from food_vision.settings import Settings
+
+Batch = NDArray[np.uint8]
+Logits = NDArray[np.float32]
+
+
+class Engine(Protocol):
+    """Runs the network; alike from outside whatever is inside. For one thread at a time."""
+
+    name: str
+    """What it is and in which version, such as ``LiteRT 2.3.0``."""
+
+    def predict(self, batch: Batch) -> Logits:
+        """Return logits ``float32[N, classes]`` for RGB photos ``uint8[N, S, S, 3]``; N may be 0.
+
+        Raises:
+            ValueError: when the batch has another shape or type.
+        """
+
+
+def open_engine(bundle: Bundle, settings: Settings) -> Engine:
+    """Load the engine that the settings ask for, and run it once.
+
+    Raises:
+        StartupError: when it is not installed, or the model's file is not one it can run.
+    """
+    threads = settings.inference_threads or len(os.sched_getaffinity(0))
+    engine = _open(bundle, settings.engine, threads)
+    side, classes = bundle.preprocessing.size, len(bundle.metadata.classes)
+    shape = engine.predict(np.zeros((1, side, side, 3), np.uint8)).shape
+    if shape != (1, classes):
+        raise StartupError(f"{bundle.weights} has {shape[-1]} outputs but {classes} labels.")
+    return engine
+
+
+def check_batch(batch: Batch, side: int) -> None:
+    """Refuse what is not ``uint8[N, side, side, 3]``: engines would stretch it, or read beyond its end.
+
+    Raises:
+        ValueError: saying what came.
+    """
+    if batch.dtype != np.uint8 or batch.shape[1:] != (side, side, 3):
+        raise ValueError(f"photos must be uint8[N, {side}, {side}, 3], not {batch.dtype}{list(batch.shape)}")
+
+
+def _open(bundle: Bundle, kind: str, threads: int) -> Engine:
+    # By name and late: the server without TensorFlow must start, and nobody pays for an engine that is not used.
+    module, package = _ENGINES[kind]
+    try:
+        engine: Engine = importlib.import_module(module).open_model(bundle, threads)
+    except ImportError as error:
+        raise StartupError(f"The engine {kind!r} needs a package ({error.name}): `pip install {package}`.") from error
+    return engine
+
+
+_ENGINES = {
+    "fast": ("food_vision.model.litert", "ai-edge-litert"),
+    "keras": ("food_vision.model.keras", "tensorflow-cpu"),
+}

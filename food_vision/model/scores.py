@@ -1,0 +1,81 @@
+"""Logits → calibrated probabilities, ranked, and whether there is food at all."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from food_vision.errors import InternalError
+from food_vision.model.bundle import Bundle, NotFood, ScoreName
+
+Floats = NDArray[np.floating]
+
+
+class Ranked(NamedTuple):
+    """A dish and its calibrated probability, 0..1."""
+
+    dish: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What the network makes of one photo.
+
+    Attributes:
+        ranked: All dishes, the likeliest first; equals in the order of the outputs.
+        food: Whether the photo shows food; ``None`` where the model cannot tell.
+        food_score: What ``food`` rests on: the higher, the likelier food; ``None`` as above.
+    """
+
+    ranked: tuple[Ranked, ...]
+    food: bool | None
+    food_score: float | None
+
+
+class Scorer:
+    """Reads logits with a model's labels and constants."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._names = bundle.display_names
+        self._temperature = bundle.metadata.temperature
+        self._not_food: NotFood | None = bundle.metadata.not_food
+
+    def score(self, logits: Floats) -> Scores:
+        """Return the scores of one photo's logits, ``float[classes]``.
+
+        Raises:
+            InternalError: when a logit is no finite number: such an answer would be nonsense dressed as a number.
+        """
+        if logits.shape != (len(self._names),) or not np.isfinite(logits).all():
+            raise InternalError(
+                internal=f"the engine gave logits {logits.shape} that are not {len(self._names)} numbers"
+            )
+        chances = probabilities(logits, self._temperature)
+        order = np.argsort(-chances, kind="stable")
+        ranked = tuple(Ranked(self._names[index], float(chances[index])) for index in order)
+        return Scores(ranked, *self._food(logits))
+
+    def _food(self, logits: Floats) -> tuple[bool | None, float | None]:
+        if self._not_food is None:
+            return None, None
+        score = float(food_scores(logits, self._not_food.score, self._temperature))
+        return score >= self._not_food.threshold, score
+
+
+def probabilities(logits: Floats, temperature: float) -> NDArray[np.float64]:
+    """Return softmax(logits / temperature) over the last axis, in double precision."""
+    scaled = logits.astype(np.float64) / temperature
+    powers = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
+
+
+def food_scores(logits: Floats, name: ScoreName, temperature: float) -> NDArray[np.float64]:
+    """Return a score over the last axis that is high for food; logits are taken as they are, not divided."""
+    if name == "max_probability":
+        return np.asarray(probabilities(logits, temperature).max(axis=-1))
+    highest = logits.astype(np.float64).max(axis=-1)
+    if name == "max_logit":
+        return np.asarray(highest)
+    return np.asarray(highest + np.log(np.exp(logits - highest[..., np.newaxis]).sum(axis=-1)))

@@ -1,0 +1,92 @@
+"""Make the fast engine's file from a Keras file: ``python -m training.export [WEIGHTS.h5] [--labels LABELS.txt]``.
+
+Takes any Keras image classifier of RGB photos 0..255, ``float32[N, S, S, 3]``, that ends in a softmax or in logits. One
+without our metadata needs a file of labels, a line each in the order of the outputs; its temperature is then 1 and
+nothing tells food from the rest.
+"""
+
+import argparse
+import hashlib
+import sys
+import tempfile
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from food_vision.errors import StartupError
+from food_vision.model.bundle import SUFFIX, Metadata, write_derived
+from food_vision.model.keras import load_keras, logits_model
+from food_vision.preprocessing import Preprocessing
+from training.checkpoint import WEIGHTS, read_metadata
+
+
+def main() -> None:
+    """Export, or end with one sentence."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("weights", type=Path, nargs="?", default=WEIGHTS)
+    parser.add_argument("--labels", type=Path, help="a label per line, for weights without metadata")
+    arguments = parser.parse_args()
+    try:
+        print(export(arguments.weights, arguments.labels))
+    except StartupError as error:
+        sys.exit(str(error))
+
+
+def export(weights: Path, labels: Path | None = None) -> Path:
+    """Write the derived file beside the weights and return its path.
+
+    Raises:
+        StartupError: when the weights cannot be loaded, are no classifier, or do not fit their labels.
+    """
+    model = load_keras(weights)
+    side, outputs = _sizes(model, weights)
+    metadata = _metadata(weights, labels, side)
+    if len(metadata.classes) != outputs:
+        raise StartupError(f"{weights} has {outputs} outputs but {len(metadata.classes)} labels.")
+    if metadata.preprocessing.size != side:
+        raise StartupError(f"{weights} takes {side} pixels but its metadata says {metadata.preprocessing.size}.")
+    derived = weights.with_suffix(SUFFIX)
+    sha256 = hashlib.sha256(weights.read_bytes()).hexdigest()
+    write_derived(derived, tflite(logits_model(model), side), sha256, outputs, metadata)
+    return derived
+
+
+def tflite(logits: keras.Model, side: int, batch: int | None = 1) -> bytes:
+    """Convert a model that gives logits; the result takes ``uint8[batch, side, side, 3]``."""
+    photo = keras.Input((side, side, 3), batch_size=batch, dtype="uint8", name="photo")
+    network = keras.Model(photo, logits(keras.ops.cast(photo, "float32")))
+    # By way of a SavedModel on disk: converting the Keras object prints a page of what it saved where.
+    with tempfile.TemporaryDirectory() as folder:
+        network.export(folder, verbose=False)
+        return bytes(tf.lite.TFLiteConverter.from_saved_model(folder).convert())
+
+
+def _sizes(model: keras.Model, weights: Path) -> tuple[int, int]:
+    shape_in, shape_out = model.input_shape, model.output_shape
+    square = isinstance(shape_in, tuple) and len(shape_in) == 4 and shape_in[1] == shape_in[2] and shape_in[3] == 3
+    if not square or shape_in[1] is None or len(shape_out) != 2:
+        raise StartupError(
+            f"{weights} must take square RGB photos and give a score per class, not {shape_in} and {shape_out}."
+        )
+    return shape_in[1], shape_out[1]
+
+
+def _metadata(weights: Path, labels: Path | None, side: int) -> Metadata:
+    if labels:
+        names = tuple(line.strip() for line in labels.read_text(encoding="utf-8").splitlines() if line.strip())
+        return Metadata(
+            name=weights.stem,
+            version="1",
+            classes=names,
+            display_names=tuple(name.replace("_", " ") for name in names),
+            preprocessing=Preprocessing(size=side),
+        )
+    metadata = read_metadata(weights)
+    if metadata is None:
+        raise StartupError(f"{weights} has no labels of its own: give them with --labels.")
+    return metadata
+
+
+if __name__ == "__main__":
+    main()
