@@ -16,7 +16,7 @@ from food_vision.api.middleware import RequestContext
 from food_vision.api.operations import operations_routes
 from food_vision.api.problems import add_problem_handlers
 from food_vision.errors import StartupError
-from food_vision.intake.decode import PhotoLimits
+from food_vision.intake.decode import PhotoLimits, prepare_pillow
 from food_vision.intake.fetch import Fetcher
 from food_vision.model.bundle import load_bundle
 from food_vision.model.engine import open_engine
@@ -110,16 +110,13 @@ def set_up_logging(level: str) -> None:
 
 def _build_predictor(settings: Settings) -> Predictor:
     bundle = load_bundle(settings.model)
+    limits = PhotoLimits(settings.max_pixels, settings.min_side, settings.max_aspect)
+    prepare_pillow(limits)
     return Predictor(
         bundle,
         open_engine(bundle, settings),
-        PhotoLimits(settings.max_pixels, settings.min_side, settings.max_aspect),
-        decode_threads=settings.decode_threads or usable_processors(),
+        limits,
+        decode_threads=settings.decode_threads or len(os.sched_getaffinity(0)),
         max_batch=settings.max_batch,
         queue_limit=settings.queue_limit,
     )
-
-
-def usable_processors() -> int:
-    """Return how many processors this process may use; a container's share, not the machine's."""
-    return len(os.sched_getaffinity(0))

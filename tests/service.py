@@ -46,7 +46,7 @@ def running_service(
     """Start a server with ``settings`` in its environment; stop it when the block ends."""
     port = free_port()
     log_file = folder / "service.log"
-    environment = clean_environment() | {"PORT": str(port)} | settings
+    environment = clean_environment() | {"PORT": str(port)} | dict(settings)
     with log_file.open("w") as log:
         process = subprocess.Popen(
             [*command], cwd=cwd, env=environment, stdout=log, stderr=subprocess.STDOUT, text=True, user=user
