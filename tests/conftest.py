@@ -1,0 +1,20 @@
+"""Fixtures that several test files share."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.origin import Origin
+
+
+@pytest.fixture(scope="session")
+def running_origin() -> Iterator[Origin]:
+    with Origin().running() as origin:
+        yield origin
+
+
+@pytest.fixture
+def origin(running_origin: Origin) -> Origin:
+    """The misbehaving server, with nothing on its record yet."""
+    running_origin.forget()
+    return running_origin
