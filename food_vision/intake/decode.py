@@ -181,7 +181,14 @@ def _opaque(image: Image.Image, box: Box) -> tuple[Image.Image, Box]:
         box = (0, 0, *image.size)
     if image.has_transparency_data:
         return _on_white(image), box
-    return image.convert("L" if image.mode in ("1", "I;16") else "RGB"), box
+    if image.mode == "I;16":
+        return _upper_8_of_16_bits(image), box
+    return image.convert("L" if image.mode == "1" else "RGB"), box
+
+
+def _upper_8_of_16_bits(image: Image.Image) -> Image.Image:
+    # Pillow's own conversion clips at 255, which makes nearly every 16-bit photo white.
+    return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
 
 
 def _on_white(image: Image.Image) -> Image.Image:

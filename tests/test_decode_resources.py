@@ -1,0 +1,159 @@
+"""Decoding: memory of large photos, process-wide state, and files changed at random."""
+
+import random
+import struct
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+
+import pytest
+
+from food_vision.errors import PhotoTooSmall, Problem, TooManyPixels, UndecodablePhoto, UnsupportedFormat
+from food_vision.intake.decode import Photo, PhotoLimits, decode
+from food_vision.preprocessing import Preprocessing
+from tests import photos
+from tests.photos import CUTTABLE
+
+RECIPE = Preprocessing()
+SQUARE = Preprocessing(size=64)
+
+
+def run_python(script: str, *arguments: str) -> str:
+    command = [sys.executable, "-c", script, *arguments]
+    done = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_only_four_parsers_are_ever_loaded() -> None:
+    script = """
+import sys
+from PIL import Image
+from food_vision.intake.decode import decode
+from food_vision.preprocessing import Preprocessing
+from tests import photos
+for format in ("JPEG", "PNG", "WEBP", "GIF"):
+    decode(photos.photo(format), Preprocessing())
+jpeg = photos.photo("JPEG")
+decode(photos.with_jpeg_segments(jpeg, photos.jpeg_segment(0xE1, b"Exif\\0\\0" + photos.exif(6))), Preprocessing())
+print(*sorted(name for name in sys.modules if name.startswith("PIL.") and name.endswith("ImagePlugin")))
+"""
+    loaded = run_python(script).split()
+    # BMP and PPM are registered by Pillow itself whenever anything is opened or saved; formats= keeps them out.
+    taken = {f"PIL.{name}ImagePlugin" for name in ("Gif", "Jpeg", "Png", "WebP")}
+    assert taken <= set(loaded) <= taken | {"PIL.BmpImagePlugin", "PIL.PpmImagePlugin"}
+
+
+def test_a_limit_above_pillows_own_needs_one_switch() -> None:
+    script = """
+from PIL import Image
+from food_vision.intake.decode import PhotoLimits, prepare_pillow
+before = Image.MAX_IMAGE_PIXELS
+prepare_pillow(PhotoLimits())
+assert Image.MAX_IMAGE_PIXELS == before
+prepare_pillow(PhotoLimits(max_pixels=400_000_000))
+assert Image.MAX_IMAGE_PIXELS == 400_000_000
+"""
+    run_python(script)
+
+
+# Memory
+
+MEASURE = """
+import sys
+from pathlib import Path
+from food_vision.intake.decode import decode
+from food_vision.preprocessing import Preprocessing
+from tests import photos
+
+def peak() -> int:
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return int(status["VmHWM"].split()[0]) // 1024
+
+decode(photos.photo("JPEG", 500, 400), Preprocessing())
+data = Path(sys.argv[1]).read_bytes()
+before = peak()
+decode(data, Preprocessing())
+print(peak() - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from /proc")
+@pytest.mark.parametrize(
+    ("width", "height", "options", "megabytes"),
+    [
+        pytest.param(4000, 3000, {}, 20, id="12 MP"),
+        pytest.param(8600, 5800, {}, 30, id="50 MP"),
+        pytest.param(4000, 3000, {"progressive": True}, 80, id="12 MP progressive"),
+    ],
+)
+def test_large_jpegs_take_little_memory(
+    tmp_path: Path, width: int, height: int, options: dict[str, object], megabytes: int
+) -> None:
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(photos.large_jpeg(width, height, quality=85, **options))
+    used = int(run_python(MEASURE, str(path)))
+    print(f"{width} x {height} {options}: {used} MB on top")
+    assert used <= megabytes
+
+
+# Chance
+
+FUZZED = CUTTABLE | {
+    "animated WebP": photos.animation("WEBP", 3),
+    "APNG": photos.animation("PNG", 3),
+    "palette PNG": photos.encoded(photos.picture(64, 48).quantize(16), "PNG"),
+    "CMYK JPEG": photos.encoded(photos.picture(64, 48, "CMYK"), "JPEG"),
+    "EXIF JPEG": photos.with_jpeg_segments(
+        photos.photo("JPEG", 64, 48), photos.jpeg_segment(0xE1, b"Exif\0\0" + photos.exif(6))
+    ),
+}
+
+
+def mutated(data: bytes, chance: random.Random) -> bytes:
+    changed = bytearray(data)
+    # Half of the changes hit the headers, where there is more to break.
+    for _ in range(chance.randint(1, 8)):
+        position = chance.randrange(min(len(changed), chance.choice([64, 1_000, 10**6])))
+        how = chance.randrange(4)
+        if how == 0:
+            changed[position] ^= 1 << chance.randrange(8)
+        elif how == 1:
+            changed[position] = chance.choice([0, 1, 0x7F, 0x80, 0xFF])
+        elif how == 2:
+            del changed[position : position + chance.randint(1, 16)]
+        else:
+            changed[position:position] = chance.randbytes(chance.randint(1, 16))
+    return bytes(changed)
+
+
+def with_right_checksums(data: bytes) -> bytes:
+    """Mend the sums of a PNG's chunks as far as its lengths allow, so that the changes get past that check."""
+    changed, position = bytearray(data), 8
+    while position + 12 <= len(changed):
+        end = position + 8 + int.from_bytes(changed[position : position + 4], "big")
+        if end + 4 > len(changed):
+            break
+        changed[end : end + 4] = struct.pack(">I", zlib.crc32(changed[position + 4 : end]))
+        position = end + 4
+    return bytes(changed)
+
+
+def outcome(data: bytes) -> Photo | Problem:
+    try:
+        return decode(data, SQUARE, PhotoLimits(max_pixels=2_000_000))
+    except (UndecodablePhoto, UnsupportedFormat, TooManyPixels, PhotoTooSmall) as problem:
+        return problem
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+@pytest.mark.parametrize("name", FUZZED)
+def test_changed_at_random_gives_a_photo_or_a_problem(name: str) -> None:
+    chance = random.Random(name)
+    photos_seen = 0
+    for attempt in range(300):
+        data = mutated(FUZZED[name], chance)
+        data = with_right_checksums(data) if attempt % 2 and "PNG" in name else data
+        photos_seen += isinstance(outcome(data), Photo)
+    assert 0 < photos_seen < 300
