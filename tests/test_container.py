@@ -1,7 +1,8 @@
 """The Dockerfile's steps, replayed without an engine: a clean folder, its own Python, the final stage's packages only.
 
-What this does not show: the base image's own contents, and the layers. What it does: every file that the image needs is
-copied and passes ``.dockerignore``, the pinned packages are enough, and the command serves as a user who may write nowhere.
+What this does not show: the base image's own contents, and the layers. What it does: every file that the image needs
+is copied and passes ``.dockerignore``, the pinned packages are enough, and the command serves as a user who may write
+nowhere.
 """
 
 import fnmatch
@@ -18,8 +19,8 @@ from pathlib import Path
 
 import pytest
 
-from .origin import Origin
-from .service import ROOT, running_service
+from tests.origin import Origin
+from tests.service import ROOT, running_service
 
 NOBODY = 10001
 NOT_ON_HEROKU = {"VOLUME", "HEALTHCHECK", "SHELL", "STOPSIGNAL", "ONBUILD"}
@@ -37,7 +38,7 @@ class Stage:
     command: list[str] = field(default_factory=list)
 
     def path(self, inside: str) -> Path:
-        return self.root / os.path.normpath(os.path.join("/", self.folder, inside)).lstrip("/")
+        return self.root / str(Path(self.folder, inside)).lstrip("/")
 
 
 def instructions() -> Iterator[tuple[str, str]]:
@@ -175,7 +176,7 @@ def test_the_image_serves_as_a_user_who_may_write_nowhere(image: Replay, tmp_pat
     with running_service(tmp_path, settings, command=command, cwd=stage.path("."), user=user) as service:
         if user is not None:
             assert f"Uid:\t{NOBODY}" in Path(f"/proc/{service.process.pid}/status").read_text()
-        answer = service.ask(origin.url("/photo.jpg")).json()
+        answer = service.ask(origin.url + "/photo").json()
     assert set(answer) == {"model-prediction", "model-prediction-confidence-score"}
 
 

@@ -1,6 +1,8 @@
 """The tutorial's contract against a real server and a real origin, letter by letter."""
 
 import json
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -8,10 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx2
+import numpy as np
 import pytest
+from PIL import Image
 
-from .origin import Origin
-from .service import Service, running_service
+from tests.origin import Origin
+from tests.service import Service, running_service
 
 SLOW_DOWNLOADS = 20
 HEALTH_BOUND = 0.050
@@ -32,7 +36,7 @@ def test_welcome(service: Service) -> None:
 
 @pytest.mark.parametrize("path", ["/net/image/prediction/", "/net/image/prediction"])
 def test_prediction(service: Service, origin: Origin, path: str) -> None:
-    answer = service.client.post(path, params={"image_link": origin.url("/photo.jpg")})
+    answer = service.client.post(path, params={"image_link": origin.url + "/photo"})
     assert answer.status_code == 200, answer.text
     assert answer.headers["content-type"] == "application/json"
     body = answer.json()
@@ -53,8 +57,8 @@ def test_no_link(service: Service, path: str, query: str) -> None:
 
 
 def test_the_same_last_part_from_two_places_gives_each_its_own_answer(service: Service, origin: Origin) -> None:
-    """The tutorial's ``get_file`` keeps a download by the last part of its URL, and answers the second with the first."""
-    links = [origin.url("/one/photo.jpg"), origin.url("/two/photo.jpg")]
+    """The tutorial's ``get_file`` names downloads by the URL's last part, and answers the second with the first."""
+    links = [origin.url + "/a/photo.jpg", origin.url + "/b/photo.jpg"]
     first, second, first_again = (service.ask(link).json() for link in [*links, links[0]])
     assert first != second
     assert first == first_again
@@ -106,16 +110,14 @@ REFUSALS = [
     pytest.param("http://169.254.169.254/latest/meta-data/", 403, "address_not_allowed", id="cloud metadata"),
     pytest.param("http://10.0.0.1/", 403, "address_not_allowed", id="private network"),
     pytest.param("http://[::1]/", 403, "address_not_allowed", id="this machine"),
-    pytest.param("{origin}/missing.jpg", 502, "source_failed", id="missing at the source"),
-    pytest.param("{origin}/page.html", 415, "unsupported_format", id="a web page"),
+    pytest.param("{origin}/status/404", 502, "source_failed", id="missing at the source"),
+    pytest.param("{origin}/html-as-photo", 415, "unsupported_format", id="a web page"),
 ]
 
 
 @pytest.mark.parametrize(("link", "status", "code"), REFUSALS)
-def test_every_failure_is_a_problem_answer(
-    service: Service, origin: Origin, link: str, status: int, code: str
-) -> None:
-    answer = service.ask(link.replace("{origin}", origin.url("")))
+def test_every_failure_is_a_problem_answer(service: Service, origin: Origin, link: str, status: int, code: str) -> None:
+    answer = service.ask(link.replace("{origin}", origin.url))
     assert_problem(answer, status, code)
 
 
@@ -152,7 +154,7 @@ def test_request_ids_are_taken_if_they_are_clean_and_made_otherwise(service: Ser
 
 
 def test_the_log_has_a_line_per_request_and_no_query(service: Service, origin: Origin) -> None:
-    answer = service.ask(origin.url("/photo.jpg?token=hunter2"))
+    answer = service.ask(origin.url + "/photo?token=hunter2")
     lines = [json.loads(line) for line in service.log().splitlines() if line.startswith("{")]
     (line,) = [line for line in lines if line["id"] == answer.headers["x-request-id"]]
     assert (line["path"], line["status"], line["outcome"]) == ("/net/image/prediction/", 200, "ok")
@@ -160,11 +162,21 @@ def test_the_log_has_a_line_per_request_and_no_query(service: Service, origin: O
     assert "image_link" not in service.log()
 
 
+@pytest.fixture(scope="module")
+def large_photo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The link of a 12-megapixel photo full of detail, so that decoding it takes a while."""
+    folder = tmp_path_factory.mktemp("photos")
+    noise = np.random.default_rng(0).integers(0, 255, (3024, 4032, 3), np.uint8)
+    Image.fromarray(noise).save(folder / "large.jpg", quality=60)
+    with Origin(photos=folder).running() as origin:
+        yield f"{origin.url}/photos/large.jpg"
+
+
 def test_health_answers_at_once_while_slow_downloads_and_decodes_are_under_way(
-    service: Service, origin: Origin
+    service: Service, origin: Origin, large_photo: str
 ) -> None:
-    """20 downloads that trickle and 20 large photos being decoded; the event loop must stay free."""
-    slow = [origin.url("/drip.jpg")] * SLOW_DOWNLOADS + [origin.url("/large.jpg")] * SLOW_DOWNLOADS
+    """20 downloads that trickle and 20 large photos waiting for a decoder; the event loop must stay free."""
+    links = [f"{origin.url}/drip?pause=0.2"] * SLOW_DOWNLOADS + [large_photo] * SLOW_DOWNLOADS
     stop = threading.Event()
 
     def keep_asking(link: str) -> None:
@@ -172,19 +184,28 @@ def test_health_answers_at_once_while_slow_downloads_and_decodes_are_under_way(
             while not stop.is_set():
                 client.post("/net/image/prediction/", params={"image_link": link})
 
-    with ThreadPoolExecutor(len(slow)) as callers, httpx2.Client(base_url=service.url, trust_env=False) as client:
-        for link in slow:
+    with ThreadPoolExecutor(len(links)) as callers:
+        for link in links:
             callers.submit(keep_asking, link)
         time.sleep(1)
-        times = [timed_health(client) for _ in range(50)]
+        times = health_times(service.url)
         stop.set()
-    times.sort()
-    assert times[len(times) // 2] < HEALTH_BOUND, f"median {times[25]:.3f} s, worst {times[-1]:.3f} s"
+    assert len(times) == 100
+    # All but a few: the callers and the origin share the processors with the server.
+    assert times[-6] < HEALTH_BOUND, f"median {times[50]:.3f} s, sixth worst {times[-6]:.3f} s, worst {times[-1]:.3f} s"
 
 
-def timed_health(client: httpx2.Client) -> float:
+def health_times(url: str) -> list[float]:
+    """Probe liveness 100 times from a process of its own, which the 40 callers' threads cannot hold up."""
+    probe = subprocess.run([sys.executable, "-c", PROBE, url], capture_output=True, text=True, check=True, timeout=60)
+    return sorted(map(float, probe.stdout.split()))
+
+
+PROBE = """
+import sys, time, urllib.request
+for _ in range(100):
     started = time.perf_counter()
-    assert client.get("/healthz").json() == {"status": "ok"}
-    elapsed = time.perf_counter() - started
+    assert urllib.request.urlopen(sys.argv[1] + "/healthz").read() == b'{"status":"ok"}'
+    print(time.perf_counter() - started)
     time.sleep(0.02)
-    return elapsed
+"""

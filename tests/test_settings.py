@@ -9,8 +9,7 @@ import pytest
 
 from food_vision.errors import StartupError
 from food_vision.settings import Settings, load_settings, settings_table
-
-from .service import ROOT, clean_environment
+from tests.service import ROOT, clean_environment
 
 BAD_VALUES = [
     pytest.param("PORT", "http", "PORT is 'http'", id="a port that is no number"),

@@ -1,6 +1,8 @@
 """The one path from a photo's bytes to an answer; the API, the command line and the benchmarks all take it."""
 
 import asyncio
+import os
+import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,6 +13,8 @@ from food_vision.model.engine import Engine
 from food_vision.model.scores import Scorer, Scores
 from food_vision.serving.admission import Admission, Place
 from food_vision.serving.batching import Batcher
+
+DECODER_NICENESS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +61,7 @@ class Predictor:
         self._limits = limits
         self._scorer = Scorer(bundle)
         self._admission = Admission(queue_limit)
-        self._decoders = ThreadPoolExecutor(decode_threads, thread_name_prefix="decode")
+        self._decoders = ThreadPoolExecutor(decode_threads, thread_name_prefix="decode", initializer=step_back)
         self._batcher = Batcher(engine.predict, max_batch)
 
     async def predict(self, data: bytes) -> Answer:
@@ -91,3 +95,11 @@ class Predictor:
         decoding.add_done_callback(ended)
         # Cancelling the wrapper cancels a decode that has not started; one that has keeps its place until it ends.
         return await asyncio.wrap_future(decoding)
+
+
+def step_back() -> None:
+    """Lower the calling thread's priority below the event loop's.
+
+    Decoders keep every processor busy; without this the loop waits its turn behind them, and so do liveness probes.
+    """
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), DECODER_NICENESS)
