@@ -26,8 +26,10 @@ TLS_NAME = "photos.test"
 class Origin:
     """The server, in a thread and with an event loop of its own, so that any kind of test can use it."""
 
-    def __init__(self, port: int = 0, photos: Path | None = None) -> None:
+    def __init__(self, host: str = HOST, port: int = 0, photos: Path | None = None) -> None:
+        self.host = host
         self.requests: list[Ask] = []
+        self.names: list[str | None] = []
         self.connections = 0
         self.open_connections = 0
         self._photos = photos
@@ -36,8 +38,8 @@ class Origin:
         self._authority = trustme.CA()
         self.port = self.tls_port = self.silent_port = 0
 
-    def url(self, path: str = "", host: str = HOST) -> str:
-        return f"http://{host}:{self.port}{path}"
+    def url(self, path: str = "", host: str | None = None) -> str:
+        return f"http://{host or self.host}:{self.port}{path}"
 
     def tls_url(self, path: str = "", host: str = TLS_NAME) -> str:
         return f"https://{host}:{self.tls_port}{path}"
@@ -49,7 +51,7 @@ class Origin:
         return context
 
     def forget(self) -> None:
-        self.requests, self.connections = [], 0
+        self.requests, self.names, self.connections = [], [], 0
 
     def all_left(self, seconds: float = 2.0) -> bool:
         """Wait until every connection is closed, and tell whether that came about in time."""
@@ -70,14 +72,18 @@ class Origin:
             thread.join(10)
 
     async def _main(self) -> None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._authority.issue_cert(TLS_NAME, HOST).configure_cert(context)
-        plain = await asyncio.start_server(self._serve, HOST, self._asked_port)
-        tls = await asyncio.start_server(self._serve, HOST, 0, ssl=context)
-        silent = await asyncio.start_server(self._say_nothing, HOST, 0)
+        plain = await asyncio.start_server(self._serve, self.host, self._asked_port)
+        tls = await asyncio.start_server(self._serve, self.host, 0, ssl=self._server_context())
+        silent = await asyncio.start_server(self._say_nothing, self.host, 0)
         self.port, self.tls_port, self.silent_port = (s.sockets[0].getsockname()[1] for s in (plain, tls, silent))
         self._ready.set()
         await self._stop.wait()
+
+    def _server_context(self) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._authority.issue_cert(TLS_NAME, self.host).configure_cert(context)
+        context.sni_callback = lambda _, name, __: self.names.append(name)
+        return context
 
     async def _serve(self, reader: asyncio.StreamReader, writer: Writer) -> None:
         with self._counted(writer):
@@ -104,9 +110,15 @@ class Origin:
 
     def _route(self, path: str) -> Route:
         whole, _, rest = path.strip("/").partition("/")
-        if whole == "photos" and self._photos and (self._photos / rest).is_file():
-            return fixed(answer((self._photos / Path(rest).name).read_bytes()))
+        if whole == "photos" and (photo := self._photo(rest)):
+            return fixed(answer(photo.read_bytes()))
         return ROUTES.get(path.strip("/")) or ROUTES.get(whole) or fixed(answer(b"no such trick", status=404))
+
+    def _photo(self, name: str) -> Path | None:
+        if self._photos is None:
+            return None
+        photo = (self._photos / name).resolve()
+        return photo if photo.is_file() and photo.is_relative_to(self._photos.resolve()) else None
 
 
 def main() -> None:
@@ -114,7 +126,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=8001)
     parser.add_argument("--photos", type=Path)
     arguments = parser.parse_args()
-    with Origin(arguments.port, arguments.photos).running() as origin:
+    with Origin(port=arguments.port, photos=arguments.photos).running() as origin:
         print(origin.url(), *sorted(ROUTES), sep="\n  /", flush=True)
         threading.Event().wait()
 

@@ -93,7 +93,7 @@ async def status(ask: Ask, writer: Writer) -> None:
 async def redirect(ask: Ask, writer: Writer) -> None:
     """``?to=`` any text, ``&status=`` any status."""
     location = ask.query["to"].encode("utf-8").decode("latin-1")
-    writer.write(answer(b"", f"Location: {location}", status=int(ask.query.get("status", "302"))))
+    writer.write(answer(b"", f"Location: {location}", "Set-Cookie: a=b", status=int(ask.query.get("status", "302"))))
 
 
 async def chain(ask: Ask, writer: Writer) -> None:

@@ -32,7 +32,12 @@ def system_resolver(host: str) -> list[str]:
         OSError: where there is no such name, or no name server answers.
     """
     answers = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(address[0]) for *_, address in answers))
+    return list(dict.fromkeys(_with_scope(*address) for *_, address in answers))
+
+
+def _with_scope(address: str | int, _port: int | bytes, _flow: int = 0, scope: int = 0) -> str:
+    """The scope stands apart in what ``getaddrinfo`` gives; dropped, it would slip past the judgement."""
+    return f"{address}%{scope}" if scope else str(address)
 
 
 class Dialler:

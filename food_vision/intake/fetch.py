@@ -8,6 +8,7 @@ Environment proxies play no part: nothing here reads them. No cookies, credentia
 import asyncio
 import contextlib
 import ssl
+import time
 from collections import Counter
 from collections.abc import Iterator
 
@@ -66,7 +67,7 @@ class Fetcher:
             Overloaded: no slot free, in all or for the host.
         """
         link = parse_link(url)
-        started = asyncio.get_running_loop().time()
+        started = time.monotonic()
         try:
             return await self._fetch_in_time(link)
         except AddressNotAllowed:
@@ -144,7 +145,7 @@ class Fetcher:
         are not dialled at all. The slot is given back before the wait.
         """
         if self._refusal_step:
-            await asyncio.sleep((started - asyncio.get_running_loop().time()) % self._refusal_step)
+            await asyncio.sleep(self._refusal_step - (time.monotonic() - started) % self._refusal_step)
 
 
 class Slots:
