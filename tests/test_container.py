@@ -119,10 +119,13 @@ class Replay:
 
     def environment(self) -> dict[str, str]:
         path = f"{self.python.parent}:/usr/bin:/bin"
-        inherited = {name: os.environ[name] for name in os.environ if name.startswith(("PIP_", "SSL_"))}
+        # The network's own settings (proxies, certificates, package index) are the builder's, not the image's.
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL"))}
         stage = {key: value.replace("$PATH", path) for key, value in self.stage.environment.items()}
         stage = {key: value.replace("/opt/", f"{self.stage.root}/opt/") for key, value in stage.items()}
-        return inherited | {"PATH": path, "HOME": "/nonexistent"} | stage
+        # A Python that was built with a shared library looks for it where it was built; the user may not read there.
+        library = {"LD_LIBRARY_PATH": str(self.python.parent.parent / "lib")}
+        return inherited | library | {"PATH": path, "HOME": "/nonexistent"} | stage
 
 
 def copy_of_python(folder: Path) -> Path:
