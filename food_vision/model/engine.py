@@ -22,7 +22,7 @@ class Engine(Protocol):
     """What it is and in which version, such as ``LiteRT 2.3.0``."""
 
     def predict(self, batch: Batch) -> Logits:
-        """Return logits ``float32[N, classes]`` for RGB photos ``uint8[N, S, S, 3]``; N may be 0.
+        """Return logits ``float32[N, classes]`` for RGB photos ``uint8[N, S, S, 3]``; N is 1 or more.
 
         Raises:
             ValueError: when the batch has another shape or type.
@@ -50,7 +50,7 @@ def check_batch(batch: Batch, side: int) -> None:
     Raises:
         ValueError: saying what came.
     """
-    if batch.dtype != np.uint8 or batch.shape[1:] != (side, side, 3):
+    if batch.dtype != np.uint8 or batch.shape[1:] != (side, side, 3) or not len(batch):
         raise ValueError(f"photos must be uint8[N, {side}, {side}, 3], not {batch.dtype}{list(batch.shape)}")
 
 

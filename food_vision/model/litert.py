@@ -48,6 +48,6 @@ def open_model(bundle: Bundle, threads: int) -> LiteRT:
         return LiteRT(bundle, threads)
     except (ValueError, RuntimeError) as error:
         raise StartupError(
-            f"LiteRT {version('ai-edge-litert')} cannot run {bundle.derived}: {error}. "
-            f"Make it anew with `{EXPORT} {bundle.weights}`."
+            f"LiteRT {version('ai-edge-litert')} cannot run {bundle.derived}: {error}; "
+            f"make it anew with `{EXPORT} {bundle.weights}`."
         ) from error

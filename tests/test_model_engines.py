@@ -1,0 +1,137 @@
+"""Two engines, one answer; the tutorial's lines; and a fast engine that needs no TensorFlow."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from food_vision.errors import StartupError
+from food_vision.intake.decode import decode
+from food_vision.model.bundle import Bundle, load_bundle
+from food_vision.model.engine import Engine, open_engine
+from food_vision.model.scores import probabilities
+from food_vision.settings import Settings
+from tests.photos import photo
+
+ROOT = Path(__file__).parent.parent
+WEIGHTS = ROOT / "food-vision-model.h5"
+SHARP = ROOT.parent / "shared" / "data" / "sharp" / "test"
+EVERY = 60
+Pixels = NDArray[np.uint8]
+
+
+@pytest.fixture(scope="module")
+def bundle() -> Bundle:
+    return load_bundle(WEIGHTS)
+
+
+@pytest.fixture(scope="module")
+def fast(bundle: Bundle) -> Engine:
+    return open_engine(bundle, Settings(engine="fast"))
+
+
+@pytest.fixture(scope="module")
+def keras(bundle: Bundle) -> Engine:
+    return open_engine(bundle, Settings(engine="keras"))
+
+
+@pytest.fixture(scope="module")
+def photos(bundle: Bundle) -> Pixels:
+    """Photos of dishes where there are any, else pictures made here."""
+    files = [path.read_bytes() for path in sorted(SHARP.glob("*/*.webp"))[::EVERY]]
+    files = files or [photo("PNG", 200 + 40 * i, 300) for i in range(8)]
+    return np.stack([decode(data, bundle.preprocessing).pixels for data in files])
+
+
+def test_engines_agree(fast: Engine, keras: Engine, photos: Pixels) -> None:
+    ours, theirs = fast.predict(photos), keras.predict(photos)
+    assert ours.dtype == theirs.dtype == np.float32
+    np.testing.assert_allclose(ours, theirs, atol=1e-4)
+    np.testing.assert_array_equal(ours.argmax(axis=1), theirs.argmax(axis=1))
+    np.testing.assert_allclose(probabilities(ours, 1), probabilities(theirs, 1), atol=1e-5)
+
+
+def test_real_photos_are_recognised(fast: Engine, bundle: Bundle) -> None:
+    if not SHARP.exists():
+        pytest.skip("photos not present")
+    paths = sorted(SHARP.glob("*/*.webp"))[::EVERY]
+    logits = fast.predict(np.stack([decode(path.read_bytes(), bundle.preprocessing).pixels for path in paths]))
+    right = [
+        bundle.metadata.classes[i] == path.parent.name for i, path in zip(logits.argmax(axis=1), paths, strict=True)
+    ]
+    assert np.mean(right) > 0.6
+
+
+@pytest.mark.parametrize("kind", ["fast", "keras"])
+def test_neighbours_in_a_batch_do_not_matter(kind: str, request: pytest.FixtureRequest, photos: Pixels) -> None:
+    engine: Engine = request.getfixturevalue(kind)
+    together, alone = engine.predict(photos[:3]), engine.predict(photos[2:3])
+    np.testing.assert_allclose(together[2:3], alone, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["fast", "keras"])
+@pytest.mark.parametrize(
+    "batch",
+    [
+        pytest.param(np.zeros((1, 224, 224, 3), np.float32), id="floats"),
+        pytest.param(np.zeros((1, 160, 160, 3), np.uint8), id="too small"),
+        pytest.param(np.zeros((1, 224, 224, 4), np.uint8), id="four channels"),
+        pytest.param(np.zeros((224, 224, 3), np.uint8), id="no batch"),
+        pytest.param(np.zeros((0, 224, 224, 3), np.uint8), id="no photo"),
+    ],
+)
+def test_other_shapes_and_types_are_refused(kind: str, request: pytest.FixtureRequest, batch: Pixels) -> None:
+    engine: Engine = request.getfixturevalue(kind)
+    with pytest.raises(ValueError, match="photos must be uint8"):
+        engine.predict(batch)
+
+
+def test_the_tutorials_lines_work(fast: Engine, tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    path = tmp_path / "photo.png"
+    path.write_bytes(photo("PNG", 224, 224))
+    model: Any = tf.keras.models.load_model(WEIGHTS)
+    image = tf.keras.preprocessing.image.load_img(path, target_size=(224, 224))
+    array = tf.keras.preprocessing.image.img_to_array(image)
+    chances = model.predict(tf.expand_dims(array, 0), verbose=0)
+    assert chances.shape == (1, 101)
+    assert chances.sum() == pytest.approx(1, abs=1e-5)
+    with Image.open(path) as same:
+        expected = probabilities(fast.predict(np.asarray(same)[np.newaxis]), 1)
+    np.testing.assert_allclose(chances, expected, atol=1e-5)
+
+
+def test_the_fast_engine_needs_no_tensorflow() -> None:
+    script = f"""
+import sys
+for name in ("tensorflow", "keras", "h5py"):
+    sys.modules[name] = None
+from pathlib import Path
+from food_vision.model.bundle import load_bundle
+from food_vision.model.engine import open_engine
+from food_vision.settings import Settings
+bundle = load_bundle(Path({str(WEIGHTS)!r}))
+print(open_engine(bundle, Settings(engine="fast")).name)
+try:
+    open_engine(bundle, Settings(engine="keras"))
+except Exception as error:
+    print(type(error).__name__, error)
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    name, refusal = done.stdout.splitlines()
+    assert name.startswith("LiteRT")
+    assert refusal.startswith("StartupError The engine 'keras' needs a package")
+    assert "pip install tensorflow-cpu" in refusal
+
+
+def test_weights_that_keras_cannot_load_are_refused(bundle: Bundle, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.h5"
+    broken.write_bytes(WEIGHTS.read_bytes()[:2_000_000])
+    with pytest.raises(StartupError, match="is not a Keras model"):
+        open_engine(Bundle(broken, bundle.derived, bundle.sha256, bundle.metadata), Settings(engine="keras"))

@@ -1,0 +1,49 @@
+"""The measures behind the evaluation, against numbers worked out by hand or known from books."""
+
+import math
+
+import numpy as np
+import pytest
+
+from training.calibrate import fit_temperature
+from training.metrics import auroc, class_mean, ece, nll, top, wilson
+
+LOGITS = np.log(np.array([[0.7, 0.2, 0.1], [0.6, 0.3, 0.1], [0.2, 0.7, 0.1], [0.1, 0.3, 0.6]]))
+LABELS = np.array([0, 1, 1, 2])
+
+
+def test_top_counts_the_first_k() -> None:
+    assert top(LOGITS, LABELS).value == 0.75
+    assert top(LOGITS, LABELS, 2).value == 1.0
+
+
+def test_mean_over_classes_weighs_classes_alike() -> None:
+    assert class_mean(LOGITS, LABELS).value == pytest.approx((1 + 0.5 + 1) / 3)
+
+
+def test_nll_is_the_mean_of_minus_the_logarithm() -> None:
+    expected = -(math.log(0.7) + math.log(0.3) + math.log(0.7) + math.log(0.6)) / 4
+    assert nll(LOGITS, LABELS) == pytest.approx(expected)
+
+
+def test_ece_is_the_mean_gap_of_the_bins() -> None:
+    # Bin [10/15, 11/15): two photos at 0.7, both right. Bin [9/15, 10/15): two at 0.6, one right.
+    assert ece(LOGITS, LABELS) == pytest.approx(0.5 * 0.3 + 0.5 * 0.1)
+
+
+def test_wilson_agrees_with_the_textbook() -> None:
+    share = wilson(9, 10)
+    assert (share.low, share.high) == pytest.approx((0.5958, 0.9821), abs=1e-4)
+    assert wilson(0, 10).low == pytest.approx(0, abs=1e-12)
+
+
+def test_auroc_counts_equals_half() -> None:
+    assert auroc(np.array([3.0, 1.0]), np.array([1.0, 0.0])) == pytest.approx((1 + 1 + 0.5 + 1) / 4)
+
+
+def test_the_temperature_that_made_the_logits_is_found_again() -> None:
+    # The true chances times three as logits: whoever divides by three has them again.
+    chances = np.array([0.7, 0.2, 0.1])
+    labels = np.repeat([0, 1, 2], [70, 20, 10])
+    logits = np.tile(3 * np.log(chances), (100, 1)).astype(np.float32)
+    assert fit_temperature(logits, labels) == pytest.approx(3, abs=1e-3)

@@ -1,0 +1,137 @@
+"""How good the model is: ``python -m training.evaluate [--record]``.
+
+Every photo takes the server's way: decoder, recipe of the model file, fast engine. Prints a table and writes
+``docs/evaluation.json``, bound to the weights by their SHA-256. With ``--record`` the figures go into the Keras file's
+metadata as well, and the derived file is made anew.
+"""
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from food_vision.model.bundle import Accuracy, Bundle, load_bundle
+from food_vision.model.engine import Engine
+from food_vision.preprocessing import Preprocessing
+from training.checkpoint import WEIGHTS, write_metadata
+from training.data import Sample, many_sharp, plain_ids, sharp, tiles
+from training.export import export
+from training.inference import labels_of, open_model, run
+from training.metrics import Share, class_mean, ece, nll, top
+
+TUTORIAL = Preprocessing(fit="squash", filter="nearest")
+REPORT = Path("docs/evaluation.json")
+
+
+class Row(NamedTuple):
+    """The figures of one set of photos; the calibration error is that of the first answer, in 15 bins."""
+
+    photos: str
+    top1: Share
+    top5: Share
+    class_mean: Share
+    nll: float
+    ece: float
+
+
+def main() -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--weights", type=Path, default=WEIGHTS)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--report", type=Path, default=REPORT)
+    parser.add_argument("--record", action="store_true", help="write the figures into the weights' metadata")
+    arguments = parser.parse_args()
+    bundle, engine = open_model(arguments.weights)
+    rows = evaluate(bundle, engine, arguments.data)
+    print(_table(rows))
+    if arguments.record:
+        write_metadata(arguments.weights, bundle.metadata.model_copy(update={"accuracy": _accuracy(rows)}))
+        export(arguments.weights)
+    report = _report(load_bundle(arguments.weights), engine, rows)
+    arguments.report.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+
+
+def evaluate(bundle: Bundle, engine: Engine, data: Path) -> list[Row]:
+    """Measure on the official test photos."""
+    temperature, recipe = bundle.metadata.temperature, bundle.preprocessing
+    samples = list(sharp(data, "test"))
+    logits, labels = run(engine, recipe, samples), labels_of(samples)
+    rows = [_row("sharp/test", logits, labels, temperature)]
+    for name, chosen in _groups(samples, data).items():
+        rows.append(_row(f"sharp/test, {name}", logits[chosen], labels[chosen], temperature))
+    squashed = run(engine, TUTORIAL, samples)
+    rows.append(_row("sharp/test as the tutorial's lines load it (squashed, nearest)", squashed, labels, temperature))
+    small = list(tiles(data, "test"))
+    rows.append(_row("food64/test", run(engine, recipe, small), labels_of(small), temperature))
+    return rows
+
+
+def _groups(samples: Sequence[Sample], data: Path) -> dict[str, NDArray[np.bool_]]:
+    many = np.isin(labels_of(samples), list(many_sharp(data)))
+    known_plain = plain_ids(data)
+    plain = np.array([sample.id in known_plain for sample in samples])
+    return {
+        "classes with few sharp training photos": ~many,
+        "classes with many": many,
+        "plainer photos": plain,
+        "the others": ~plain,
+    }
+
+
+def _row(name: str, logits: NDArray[np.float32], labels: NDArray[np.int64], temperature: float) -> Row:
+    shares = top(logits, labels), top(logits, labels, 5), class_mean(logits, labels)
+    return Row(name, *shares, nll(logits, labels, temperature), ece(logits, labels, temperature))
+
+
+def _table(rows: Sequence[Row]) -> str:
+    head = "| photos | count | top-1 % | top-5 % | mean over classes % | NLL | ECE % |\n|---|---|---|---|---|---|---|"
+    lines = [
+        f"| {row.photos} | {row.top1.photos:,} | {_percent(row.top1)} | {_percent(row.top5)} "
+        f"| {_percent(row.class_mean)} | {row.nll:.3f} | {100 * row.ece:.1f} |"
+        for row in rows
+    ]
+    return "\n".join([head, *lines])
+
+
+def _percent(share: Share) -> str:
+    return f"{100 * share.value:.1f} ({100 * share.low:.1f} to {100 * share.high:.1f})"
+
+
+def _accuracy(rows: Sequence[Row]) -> tuple[Accuracy, ...]:
+    wanted = [row for row in rows if row.photos in ("sharp/test", "food64/test")]
+    return tuple(
+        Accuracy(
+            photos=row.photos,
+            measure=measure,
+            value=round(share.value, 4),
+            low=round(share.low, 4),
+            high=round(share.high, 4),
+            count=share.photos,
+        )
+        for row in wanted
+        for measure, share in (("top-1", row.top1), ("top-5", row.top5), ("mean over classes", row.class_mean))
+    )
+
+
+def _report(bundle: Bundle, engine: Engine, rows: Sequence[Row]) -> dict[str, Any]:
+    return {
+        "model": {"name": bundle.name, "version": bundle.version, "sha256": bundle.sha256},
+        "engine": engine.name,
+        "preprocessing": bundle.preprocessing.model_dump(),
+        "temperature": bundle.metadata.temperature,
+        "sets": [_as_dict(row) for row in rows],
+    }
+
+
+def _as_dict(row: Row) -> dict[str, Any]:
+    figures = row._asdict()
+    return {name: value._asdict() if isinstance(value, Share) else value for name, value in figures.items()}
+
+
+if __name__ == "__main__":
+    main()
