@@ -85,6 +85,8 @@ class Exchange:
             PhotoTooLarge: more than the limit.
             SourceFailed: cut short, broken, or in crumbs.
         """
+        if self._declared > limit:
+            raise _too_large(limit)
         pieces: list[bytes] = []
         received = 0
         with self._source_errors():
@@ -92,11 +94,9 @@ class Exchange:
                 received += len(event.data)
                 pieces.append(bytes(event.data))
                 if received > limit:
-                    raise PhotoTooLarge(f"The photo has more than {limit:,} bytes, which is more than are taken.")
+                    raise _too_large(limit)
                 if len(pieces) > FREE_PIECES + received // BYTES_PER_PIECE:
-                    raise SourceFailed(
-                        internal=f"{self._link.host}: body in crumbs, {len(pieces)} for {received} bytes"
-                    )
+                    raise self._failed(f"body in crumbs: {len(pieces)} pieces for {received} bytes")
         return b"".join(pieces)
 
     def _send(self, event: h11.Request | h11.EndOfMessage) -> None:
