@@ -20,8 +20,8 @@ from food_vision.intake.formats import Format, identify
 
 # A 20 MB photo of 64 kB segments has 310; Pillow reads each in Python, so a million empty ones would take seconds.
 MAX_JPEG_SEGMENTS: Final = 2_000
-# Photos have 1 scan, or about 10 when progressive. Each is a walk over the whole picture, however few its bytes: 17 ms at
-# 50 megapixels, so that a file of 100,000 empty scans would hold a processor for half an hour.
+# Photos have 1 scan, or about 10 when progressive. Each is a walk over the whole picture, however few its bytes: 17 ms
+# at 50 megapixels, so that a file of 100,000 empty scans would hold a processor for half an hour.
 MAX_JPEG_SCANS: Final = 64
 MAX_QUANTIZATION_SEGMENT: Final = 4 * 129 + 4
 MAX_PNG_CHUNKS: Final = 50_000
