@@ -18,3 +18,9 @@ def origin(running_origin: Origin) -> Origin:
     """The misbehaving server, with nothing on its record yet."""
     running_origin.forget()
     return running_origin
+
+
+@pytest.fixture(params=[False, True], ids=["asyncio", "uvloop"])
+def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, bool]]:
+    """Tests marked ``anyio`` run on both event loops that the server may run on."""
+    return "asyncio", {"use_uvloop": request.param}

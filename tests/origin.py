@@ -36,7 +36,7 @@ class Origin:
         self._asked_port = port
         self._ready, self._loop, self._stop = threading.Event(), asyncio.new_event_loop(), asyncio.Event()
         self._authority = trustme.CA()
-        self.port = self.tls_port = self.silent_port = 0
+        self.port = self.tls_port = self.silent_port = self.talking_port = 0
 
     def url(self, path: str = "", host: str | None = None) -> str:
         return f"http://{host or self.host}:{self.port}{path}"
@@ -75,7 +75,9 @@ class Origin:
         plain = await asyncio.start_server(self._serve, self.host, self._asked_port)
         tls = await asyncio.start_server(self._serve, self.host, 0, ssl=self._server_context())
         silent = await asyncio.start_server(self._say_nothing, self.host, 0)
-        self.port, self.tls_port, self.silent_port = (s.sockets[0].getsockname()[1] for s in (plain, tls, silent))
+        talking = await asyncio.start_server(self._talk_first, self.host, 0)
+        servers = (plain, tls, silent, talking)
+        self.port, self.tls_port, self.silent_port, self.talking_port = map(_port_of, servers)
         self._ready.set()
         await self._stop.wait()
 
@@ -95,6 +97,11 @@ class Origin:
     async def _say_nothing(self, reader: asyncio.StreamReader, writer: Writer) -> None:
         with self._counted(writer):
             await reader.read(-1)
+
+    async def _talk_first(self, _: asyncio.StreamReader, writer: Writer) -> None:
+        with self._counted(writer):
+            writer.write(b"SSH-2.0-OpenSSH_9.9\r\n")
+            await writer.drain()
 
     @contextlib.contextmanager
     def _counted(self, writer: Writer) -> Iterator[None]:
@@ -119,6 +126,10 @@ class Origin:
             return None
         photo = (self._photos / name).resolve()
         return photo if photo.is_file() and photo.is_relative_to(self._photos.resolve()) else None
+
+
+def _port_of(server: asyncio.Server) -> int:
+    return int(server.sockets[0].getsockname()[1])
 
 
 def main() -> None:
