@@ -67,15 +67,14 @@ from food_vision.intake.decode import decode
 from food_vision.preprocessing import Preprocessing
 from tests import photos
 
-def peak() -> int:
-    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    return int(status["VmHWM"].split()[0]) // 1024
+def memory(kind: str) -> int:
+    return int(Path("/proc/self/status").read_text().split(f"{kind}:")[1].split()[0]) // 1024
 
 decode(photos.photo("JPEG", 500, 400), Preprocessing())
 data = Path(sys.argv[1]).read_bytes()
-before = peak()
+before = memory("VmRSS")
 decode(data, Preprocessing())
-print(peak() - before)
+print(memory("VmHWM") - before)
 """
 
 
