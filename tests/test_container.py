@@ -179,7 +179,7 @@ def test_the_image_serves_as_a_user_who_may_write_nowhere(image: Replay, tmp_pat
     with running_service(tmp_path, settings, command=command, cwd=stage.path("."), user=user) as service:
         if user is not None:
             assert f"Uid:\t{NOBODY}" in Path(f"/proc/{service.process.pid}/status").read_text()
-        answer = service.ask(origin.url + "/photo").json()
+        answer = service.ask(origin.url("/photo.jpg")).json()
     assert set(answer) == {"model-prediction", "model-prediction-confidence-score"}
 
 

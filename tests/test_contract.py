@@ -36,7 +36,7 @@ def test_welcome(service: Service) -> None:
 
 @pytest.mark.parametrize("path", ["/net/image/prediction/", "/net/image/prediction"])
 def test_prediction(service: Service, origin: Origin, path: str) -> None:
-    answer = service.client.post(path, params={"image_link": origin.url + "/photo"})
+    answer = service.client.post(path, params={"image_link": origin.url("/photo.jpg")})
     assert answer.status_code == 200, answer.text
     assert answer.headers["content-type"] == "application/json"
     body = answer.json()
@@ -58,7 +58,7 @@ def test_no_link(service: Service, path: str, query: str) -> None:
 
 def test_the_same_last_part_from_two_places_gives_each_its_own_answer(service: Service, origin: Origin) -> None:
     """The tutorial's ``get_file`` names downloads by the URL's last part, and answers the second with the first."""
-    links = [origin.url + "/a/photo.jpg", origin.url + "/b/photo.jpg"]
+    links = [origin.url("/one/photo.jpg"), origin.url("/two/photo.jpg")]
     first, second, first_again = (service.ask(link).json() for link in [*links, links[0]])
     assert first != second
     assert first == first_again
@@ -111,13 +111,13 @@ REFUSALS = [
     pytest.param("http://10.0.0.1/", 403, "address_not_allowed", id="private network"),
     pytest.param("http://[::1]/", 403, "address_not_allowed", id="this machine"),
     pytest.param("{origin}/status/404", 502, "source_failed", id="missing at the source"),
-    pytest.param("{origin}/html-as-photo", 415, "unsupported_format", id="a web page"),
+    pytest.param("{origin}/page.html", 415, "unsupported_format", id="a web page"),
 ]
 
 
 @pytest.mark.parametrize(("link", "status", "code"), REFUSALS)
 def test_every_failure_is_a_problem_answer(service: Service, origin: Origin, link: str, status: int, code: str) -> None:
-    answer = service.ask(link.replace("{origin}", origin.url))
+    answer = service.ask(link.replace("{origin}", origin.url()))
     assert_problem(answer, status, code)
 
 
@@ -154,7 +154,7 @@ def test_request_ids_are_taken_if_they_are_clean_and_made_otherwise(service: Ser
 
 
 def test_the_log_has_a_line_per_request_and_no_query(service: Service, origin: Origin) -> None:
-    answer = service.ask(origin.url + "/photo?token=hunter2")
+    answer = service.ask(origin.url("/photo.jpg?token=hunter2"))
     lines = [json.loads(line) for line in service.log().splitlines() if line.startswith("{")]
     (line,) = [line for line in lines if line["id"] == answer.headers["x-request-id"]]
     assert (line["path"], line["status"], line["outcome"]) == ("/net/image/prediction/", 200, "ok")
@@ -169,14 +169,14 @@ def large_photo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     noise = np.random.default_rng(0).integers(0, 255, (3024, 4032, 3), np.uint8)
     Image.fromarray(noise).save(folder / "large.jpg", quality=60)
     with Origin(photos=folder).running() as origin:
-        yield f"{origin.url}/photos/large.jpg"
+        yield f"{origin.url()}/photos/large.jpg"
 
 
 def test_health_answers_at_once_while_slow_downloads_and_decodes_are_under_way(
     service: Service, origin: Origin, large_photo: str
 ) -> None:
     """20 downloads that trickle and 20 large photos waiting for a decoder; the event loop must stay free."""
-    links = [f"{origin.url}/drip?pause=0.2"] * SLOW_DOWNLOADS + [large_photo] * SLOW_DOWNLOADS
+    links = [f"{origin.url()}/drip.jpg?pause=0.2"] * SLOW_DOWNLOADS + [large_photo] * SLOW_DOWNLOADS
     stop = threading.Event()
 
     def keep_asking(link: str) -> None:
