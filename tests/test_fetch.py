@@ -80,6 +80,7 @@ async def test_a_broken_link_reaches_nobody(origin: Origin) -> None:
         pytest.param("/interim", SourceFailed, id="flood of interim answers"),
         pytest.param("/endless-headers", SourceFailed, id="endless headers"),
         pytest.param("/many-headers", SourceFailed, id="100 kB of headers"),
+        pytest.param("/half-as-many-headers", SourceFailed, id="50 kB of headers, read in one go"),
         pytest.param("/huge-header", SourceFailed, id="one header of 100 kB"),
         pytest.param("/garbage", SourceFailed, id="no HTTP"),
         pytest.param("/silent-close", SourceFailed, id="closed without a word"),
@@ -134,6 +135,12 @@ async def test_the_number_of_redirects_is_bounded(origin: Origin, most: int) -> 
         origin.forget()
         assert "too many times" in (await problem_of(fetcher, origin.url(f"/chain/{most + 1}"))).detail
     assert len(origin.requests) == most + 1
+
+
+async def test_a_circle_ends_where_it_closes(origin: Origin) -> None:
+    async with fetching(origin) as fetcher:
+        assert "in a circle" in (await problem_of(fetcher, origin.url("/circle/0"))).detail
+    assert [ask.path for ask in origin.requests] == ["/circle/0", "/circle/1"]
 
 
 async def test_downgrades_are_refused_unless_allowed(origin: Origin) -> None:

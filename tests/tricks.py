@@ -206,6 +206,7 @@ ROUTES: Mapping[str, Route] = {
     "one-interim": fixed(b"HTTP/1.1 103 Early Hints\r\n\r\n" + answer()),
     "endless-headers": endless_headers,
     "many-headers": fixed(answer(PHOTO, *[f"X-{number}: {'x' * 90}" for number in range(1_000)])),
+    "half-as-many-headers": fixed(answer(PHOTO, *[f"X-{number}: {'x' * 90}" for number in range(500)])),
     "huge-header": fixed(answer(PHOTO, "X-Huge: " + "x" * 100_000)),
     "garbage": fixed(b"\x00\x01SSH-2.0-OpenSSH\r\n\r\n"),
     "silent-close": fixed(b""),
