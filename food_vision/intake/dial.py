@@ -20,7 +20,7 @@ from food_vision.settings import Settings
 Resolver = Callable[[str], Sequence[str]]
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
-LOOKUP_THREADS = 16
+MAX_LOOKUP_THREADS = 64
 MAX_ATTEMPTS = 4
 """A name may have hundreds of addresses; dialling them all would make the service someone's amplifier."""
 
@@ -50,9 +50,11 @@ class Dialler:
         self._patience = settings.fetch_timeout / MAX_ATTEMPTS
         self._resolver = resolver
         self._ssl_context = ssl_context
-        # getaddrinfo blocks, for half a minute if a name server says nothing. On the event loop's own pool, names
-        # that stall would stop everything else that runs there.
-        self._pool = ThreadPoolExecutor(LOOKUP_THREADS, thread_name_prefix="lookup")
+        # getaddrinfo blocks, for half a minute if a name server says nothing, and cannot be interrupted. On the event
+        # loop's own pool, names that stall would stop everything else that runs there. A thread per slot, started
+        # when needed, so that they do not stop each other either.
+        threads = min(settings.fetch_slots, MAX_LOOKUP_THREADS)
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="lookup")
 
     async def dial(self, link: Link) -> Connection:
         """Connect to a link's host, with TLS for https.

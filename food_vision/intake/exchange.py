@@ -4,8 +4,6 @@ A connection serves one exchange: nothing that one host sent can be taken for an
 drained, whatever happened on it.
 """
 
-import asyncio
-import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
@@ -125,7 +123,7 @@ class Exchange:
     def _source_errors(self) -> Iterator[None]:
         try:
             yield
-        except (h11.ProtocolError, OSError, ssl.SSLError, asyncio.IncompleteReadError) as error:
+        except (h11.ProtocolError, OSError) as error:
             raise self._failed(f"{type(error).__name__}: {error}") from None
 
     def _failed(self, reason: str) -> SourceFailed:
