@@ -70,6 +70,7 @@ class Origin:
         finally:
             self._loop.call_soon_threadsafe(self._stop.set)
             thread.join(10)
+            self._loop.close()
 
     async def _main(self) -> None:
         plain = await asyncio.start_server(self._serve, self.host, self._asked_port)
@@ -80,6 +81,12 @@ class Origin:
         self.port, self.tls_port, self.silent_port, self.talking_port = map(_port_of, servers)
         self._ready.set()
         await self._stop.wait()
+        for server in servers:
+            server.close()
+        callers = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in callers:
+            task.cancel()
+        await asyncio.gather(*callers, return_exceptions=True)
 
     def _server_context(self) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
