@@ -72,6 +72,8 @@ def test_nonsense_is_refused(logits: list[float]) -> None:
         pytest.param("max_probability", 16 / 21, id="highest calibrated probability"),
         pytest.param("max_logit", 2 * LOG2, id="highest logit, not divided"),
         pytest.param("energy", math.log(7), id="log-sum-exp, not divided"),
+        pytest.param("centred_max_logit", LOG2, id="highest logit less their mean"),
+        pytest.param("centred_energy", math.log(7 / 2), id="log-sum-exp less their mean"),
     ],
 )
 def test_food_is_told_by_the_score_that_the_model_names(name: ScoreName, score: float) -> None:

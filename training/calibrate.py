@@ -8,7 +8,7 @@ photos that fitted nothing.
 
 import argparse
 from pathlib import Path
-from typing import get_args
+from typing import NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,8 +41,10 @@ def main() -> None:
     print(
         f"temperature {temperature}: NLL {nll(logits, labels):.3f} -> {nll(logits, labels, temperature):.3f} held out"
     )
-    _print_calibration(engine, bundle.preprocessing, arguments.data, temperature)
-    rule = _fit_not_food(engine, bundle.preprocessing, arguments.data, logits, temperature)
+    fresh = Fresh.of(engine, bundle.preprocessing, arguments.data)
+    fresh.print_calibration(temperature)
+    fit = run(engine, bundle.preprocessing, list(not_food(arguments.data, "fit")))
+    rule = _fit_not_food(logits, fit, fresh, temperature)
     metadata = bundle.metadata.model_copy(update={"temperature": temperature, "not_food": rule})
     write_metadata(arguments.weights, metadata)
     export(arguments.weights)
@@ -64,27 +66,46 @@ def threshold(scores: NDArray[np.float64], kept: float = FOOD_KEPT) -> float:
     return float(np.quantile(scores, 1 - kept))
 
 
-def _print_calibration(engine: Engine, recipe: Preprocessing, data: Path, temperature: float) -> None:
-    for name, samples in (
-        ("sharp/test", list(sharp(data, "test"))),
-        ("tiles, 1 in 10", list(tiles(data, "test", every=10))),
-    ):
-        logits, labels = run(engine, recipe, samples), labels_of(samples)
-        for t in (1.0, temperature):
-            print(f"{name}, T={t}: ECE {100 * ece(logits, labels, t):.2f} %, NLL {nll(logits, labels, t):.3f}")
-        print(f"  (least NLL of its own at T={fit_temperature(logits, labels):.3f})")
+class Fresh(NamedTuple):
+    """Photos that fit nothing: logits, and labels of the dishes."""
+
+    sharp: Logits
+    sharp_labels: NDArray[np.int64]
+    small: Logits
+    small_labels: NDArray[np.int64]
+    not_food: Logits
+
+    @classmethod
+    def of(cls, engine: Engine, recipe: Preprocessing, data: Path) -> "Fresh":
+        """Run the test photos, one tile in ten, and ``not-food/holdout``."""
+        sharp_ones, small_ones = list(sharp(data, "test")), list(tiles(data, "test", every=10))
+        rest = run(engine, recipe, list(not_food(data, "holdout")))
+        return cls(
+            run(engine, recipe, sharp_ones),
+            labels_of(sharp_ones),
+            run(engine, recipe, small_ones),
+            labels_of(small_ones),
+            rest,
+        )
+
+    def print_calibration(self, temperature: float) -> None:
+        """Print what the temperature is worth on dishes."""
+        sets = {
+            "sharp/test": (self.sharp, self.sharp_labels),
+            "1 in 10 of food64/test": (self.small, self.small_labels),
+        }
+        for name, (logits, labels) in sets.items():
+            for t in (1.0, temperature):
+                print(f"{name}, T={t}: ECE {100 * ece(logits, labels, t):.2f} %, NLL {nll(logits, labels, t):.3f}")
 
 
-def _fit_not_food(engine: Engine, recipe: Preprocessing, data: Path, food: Logits, temperature: float) -> NotFood:
-    """Choose score and threshold on ``fit``; print what ``holdout`` and the test photos make of them."""
-    fit = run(engine, recipe, list(not_food(data, "fit")))
-    fresh = run(engine, recipe, list(not_food(data, "holdout")))
-    test = run(engine, recipe, list(sharp(data, "test")))
+def _fit_not_food(food: Logits, fit: Logits, fresh: Fresh, temperature: float) -> NotFood:
+    """Choose score and threshold on ``food`` and ``fit``; print what fresh photos make of them."""
     print("| score | AUROC on fit | threshold | not-food/fit let through | not-food/holdout | sharp/test kept |")
     print("|---|---|---|---|---|---|")
     areas: dict[ScoreName, float] = {}
     for name in get_args(ScoreName):
-        known, *others = (food_scores(logits, name, temperature) for logits in (food, fit, fresh, test))
+        known, *others = (food_scores(logits, name, temperature) for logits in (food, fit, fresh.not_food, fresh.sharp))
         areas[name], least = auroc(known, others[0]), threshold(known)
         shares = (_percent(wilson(int((scores >= least).sum()), len(scores))) for scores in others)
         print(f"| {name} | {areas[name]:.4f} | {least:.4f} | {' | '.join(shares)} |")

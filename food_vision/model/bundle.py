@@ -24,7 +24,7 @@ from food_vision.preprocessing import Preprocessing
 SUFFIX = ".tflite"
 LABEL_FILE = "food_vision.json"
 EXPORT = "python -m training.export"
-ScoreName = Literal["max_probability", "max_logit", "energy"]
+ScoreName = Literal["max_probability", "max_logit", "energy", "centred_max_logit", "centred_energy"]
 
 
 class _Frozen(BaseModel):
@@ -35,7 +35,8 @@ class NotFood(_Frozen):
     """How a photo without food is told: by a score that falls below a threshold.
 
     Attributes:
-        score: ``max_probability`` (calibrated), ``max_logit``, or ``energy`` (log-sum-exp of the logits).
+        score: ``max_probability`` (calibrated), ``max_logit``, ``energy`` (log-sum-exp of the logits), or one of the
+            last two ``centred``: of the logits less their mean.
         threshold: Least score of food.
     """
 

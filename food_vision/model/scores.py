@@ -72,10 +72,17 @@ def probabilities(logits: Floats, temperature: float) -> NDArray[np.float64]:
 
 
 def food_scores(logits: Floats, name: ScoreName, temperature: float) -> NDArray[np.float64]:
-    """Return a score over the last axis that is high for food; logits are taken as they are, not divided."""
+    """Return a score over the last axis that is high for food; logits are taken as they are, not divided.
+
+    Centred scores take the logits' mean away first: probabilities do not depend on it, so that training leaves it free,
+    and what it happens to be says nothing of food.
+    """
     if name == "max_probability":
         return np.asarray(probabilities(logits, temperature).max(axis=-1))
-    highest = logits.astype(np.float64).max(axis=-1)
-    if name == "max_logit":
+    exact = logits.astype(np.float64)
+    if name.startswith("centred"):
+        exact -= exact.mean(axis=-1, keepdims=True)
+    highest = exact.max(axis=-1)
+    if name.endswith("max_logit"):
         return np.asarray(highest)
-    return np.asarray(highest + np.log(np.exp(logits - highest[..., np.newaxis]).sum(axis=-1)))
+    return np.asarray(highest + np.log(np.exp(exact - highest[..., np.newaxis]).sum(axis=-1)))
