@@ -3,7 +3,7 @@
 Every engine gets the same Keras weights, lives in a process of its own and is asked for a few inferences in turn, round
 after round, so that whatever else the machine does meets all of them alike. Figures are milliseconds per call; read the
 ratios. Expected on 2 vCPU AMD EPYC with AVX-512 VNNI: the table in
-docs/decisions/001-fast-engine.md. About three minutes.
+docs/decisions/001-fast-engine.md. About three minutes. Needs `pip install openvino onnxruntime onnx tf2onnx`.
 """
 
 import json
