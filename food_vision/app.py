@@ -1,7 +1,7 @@
 """Builds the parts, once, and hands each to those who need it."""
 
 import logging
-import os
+import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,6 +20,7 @@ from food_vision.intake.decode import PhotoLimits, prepare_pillow
 from food_vision.intake.fetch import Fetcher
 from food_vision.model.bundle import load_bundle
 from food_vision.model.engine import open_engine
+from food_vision.processors import usable_processors
 from food_vision.serving.predictor import Predictor
 from food_vision.serving.readiness import Readiness
 from food_vision.settings import Settings, load_settings
@@ -67,6 +68,8 @@ def create_app(settings: Settings) -> FastAPI:
 def run(application: str) -> None:
     """Serve ``application`` (``module:name``) until told to stop."""
     settings = settings_or_exit()
+    # uvicorn finishes what is under way and then hands the signal on: that was a clean end, not a death by signal.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     uvicorn.run(
         application,
         host=settings.host,
@@ -116,7 +119,7 @@ def _build_predictor(settings: Settings) -> Predictor:
         bundle,
         open_engine(bundle, settings),
         limits,
-        decode_threads=settings.decode_threads or len(os.sched_getaffinity(0)),
+        decode_threads=settings.decode_threads or usable_processors(),
         max_batch=settings.max_batch,
         queue_limit=settings.queue_limit,
     )

@@ -1,6 +1,6 @@
 """The reference pages, written from the code so that they cannot miss a setting or an error.
 
-``python -m food_vision.reference`` writes ``docs/errors.md`` and ``docs/settings.md`` anew.
+``python -m food_vision.reference`` writes ``docs/errors.md``, ``docs/settings.md`` and the README's table anew.
 """
 
 from collections.abc import Iterator
@@ -30,9 +30,9 @@ SETTINGS_HEAD = """# Settings
 Environment variables; none is needed. A bad value stops the start with one line that says which variable, what it got
 and what it takes. Lists are separated by commas. Booleans are `true` or `false`.
 
-| variable | default | what it does |
-|---|---|---|
 """
+
+TABLE_BEGINS, TABLE_ENDS = "<!-- settings -->\n", "<!-- end of settings -->"
 
 
 def errors_page() -> str:
@@ -44,9 +44,20 @@ def errors_page() -> str:
 
 def settings_page() -> str:
     """Return ``docs/settings.md``."""
-    return SETTINGS_HEAD + "".join(
+    return SETTINGS_HEAD + settings_rows()
+
+
+def settings_rows() -> str:
+    """Return the table of settings."""
+    return "| variable | default | what it does |\n|---|---|---|\n" + "".join(
         f"| `{row.variable}` | {f'`{row.default}`' if row.default else ''} | {row.help} |\n" for row in settings_table()
     )
+
+
+def with_settings(text: str) -> str:
+    """Return a text with the table between its two marks renewed."""
+    before, rest = text.split(TABLE_BEGINS)
+    return before + TABLE_BEGINS + settings_rows() + TABLE_ENDS + rest.split(TABLE_ENDS)[1]
 
 
 def _sections(problems: list[type[Problem]]) -> Iterator[str]:
@@ -62,7 +73,14 @@ def _at_fault(problem: type[Problem]) -> str:
     return next(text for family, text in FAMILIES.items() if issubclass(problem, family))
 
 
+def main() -> None:
+    """Write the pages."""
+    root = Path(__file__).parent.parent
+    (root / "docs" / "errors.md").write_text(errors_page(), encoding="utf-8")
+    (root / "docs" / "settings.md").write_text(settings_page(), encoding="utf-8")
+    readme = root / "README.md"
+    readme.write_text(with_settings(readme.read_text(encoding="utf-8")), encoding="utf-8")
+
+
 if __name__ == "__main__":
-    docs = Path(__file__).parent.parent / "docs"
-    (docs / "errors.md").write_text(errors_page())
-    (docs / "settings.md").write_text(settings_page())
+    main()

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "food_vision"
-GROUND = {"errors", "settings", "preprocessing"}
+GROUND = {"errors", "settings", "preprocessing", "processors"}
 MAY_IMPORT = {
     "errors": set(),
     "settings": {"errors"},
     "preprocessing": set(),
+    "processors": set(),
     "reference": GROUND,
     "intake": GROUND,
     "model": GROUND,

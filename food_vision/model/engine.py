@@ -1,7 +1,6 @@
 """What runs the network, and how one is chosen."""
 
 import importlib
-import os
 from typing import Protocol
 
 import numpy as np
@@ -9,6 +8,7 @@ from numpy.typing import NDArray
 
 from food_vision.errors import StartupError
 from food_vision.model.bundle import Bundle
+from food_vision.processors import usable_processors
 from food_vision.settings import Settings
 
 Batch = NDArray[np.uint8]
@@ -35,7 +35,7 @@ def open_engine(bundle: Bundle, settings: Settings) -> Engine:
     Raises:
         StartupError: when it is not installed, or the model's file is not one it can run.
     """
-    threads = settings.inference_threads or len(os.sched_getaffinity(0))
+    threads = settings.inference_threads or usable_processors()
     engine = _open(bundle, settings.engine, threads)
     side, classes = bundle.preprocessing.size, len(bundle.metadata.classes)
     shape = engine.predict(np.zeros((1, side, side, 3), np.uint8)).shape
