@@ -18,7 +18,8 @@
     └── ServiceProblem                      this service is at fault, or busy
         ├── InternalError        500        a bug; the log has the request id
         ├── Overloaded           503        no room now; try again
-        ├── NotReady             503        starting, draining or stuck
+        ├── NotReady             503        starting or stuck
+        ├── Draining             503        about to end
         └── DeadlineExceeded     504        accepted, but not finished in time
 
     StartupError                            not a caller's: the server cannot start, in one sentence
@@ -173,6 +174,13 @@ class NotReady(ServiceProblem):
     detail = "The service is not ready to answer."
     advice = "Wait for the seconds in `Retry-After`, then try again."
     retry_after = 2
+
+
+class Draining(ServiceProblem):
+    status, code, title = 503, "draining", "Draining"
+    detail = "The service is being stopped and could not finish this photo in time."
+    advice = "Send it again: another instance takes over."
+    retry_after = 1
 
 
 class DeadlineExceeded(ServiceProblem):

@@ -24,7 +24,9 @@ Networks = Annotated[tuple[Network, ...], NoDecode]
 class Settings(BaseSettings):
     """The server's settings, read from the environment when built; keyword arguments win over it."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", populate_by_name=True)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="ignore", populate_by_name=True, env_ignore_empty=True
+    )
 
     # The server
     host: str = Field("0.0.0.0", description="Address to listen on.")  # noqa: S104 - a container must be reachable
@@ -103,6 +105,12 @@ class Settings(BaseSettings):
     queue_limit: int = Field(
         64, ge=1, le=10_000, description="Photos admitted and not yet answered; one more is answered 503."
     )
+
+    @property
+    def weights(self) -> Path:
+        """Where the Keras file is: a relative path counts from the working folder, then from the project's own."""
+        beside_main = Path(__file__).parent.parent / self.model
+        return beside_main if beside_main.exists() and not self.model.exists() else self.model
 
     @field_validator("cors_origins", "allow_hosts", "allow_ports", mode="before")
     @classmethod

@@ -49,7 +49,13 @@ def running_service(
     environment = clean_environment() | {"PORT": str(port)} | dict(settings)
     with log_file.open("w") as log:
         process = subprocess.Popen(
-            [*command], cwd=cwd, env=environment, stdout=log, stderr=subprocess.STDOUT, text=True, user=user
+            [word.replace("{port}", str(port)) for word in command],
+            cwd=cwd,
+            env=environment,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            text=True,
+            user=user,
         )
     try:
         url = f"http://127.0.0.1:{port}"

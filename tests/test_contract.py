@@ -77,6 +77,7 @@ def test_cors_lets_everybody_call_and_gives_no_credentials(service: Service) -> 
         },
     )
     assert preflight.status_code == 200
+    assert preflight.headers["x-request-id"]
     assert preflight.headers["access-control-allow-origin"] == "*"
     assert "POST" in preflight.headers["access-control-allow-methods"]
     assert preflight.headers["access-control-allow-headers"] in ("*", "X-Anything")

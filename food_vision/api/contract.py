@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from food_vision.api.responses import problem_responses
 from food_vision.api.waiting import while_wanted
@@ -38,8 +38,6 @@ class Message(BaseModel):
 class ModelPrediction(BaseModel):
     """The dish on a photo."""
 
-    model_config = ConfigDict(populate_by_name=True, protected_namespaces=())
-
     dish: str = Field(serialization_alias="model-prediction", examples=["pizza"])
     score: float = Field(
         serialization_alias="model-prediction-confidence-score",
@@ -71,6 +69,7 @@ def contract_routes(fetcher: Fetcher, predictor: Predictor, request_timeout: flo
     async def answer_for(link: str) -> Answer:
         return await predictor.predict(await fetcher.fetch(link))
 
+    @router.head("/", include_in_schema=False)
     @router.get("/", operation_id="welcome", summary="Say hello")
     async def welcome() -> Message:
         return Message(message=WELCOME)

@@ -1,5 +1,6 @@
 """What happens to every request: it gets an id, a log line, and an answer even if the code beneath has a bug."""
 
+import asyncio
 import json
 import logging
 import re
@@ -10,7 +11,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from food_vision.api.problems import ProblemResponse
-from food_vision.errors import InternalError
+from food_vision.errors import Draining, InternalError, Problem
 
 log = logging.getLogger("food_vision")
 access_log = logging.getLogger("food_vision.access")
@@ -21,14 +22,13 @@ QUIET = frozenset({"/healthz", "/readyz"})
 
 
 class RequestContext:
-    """Give each request an id and a log line; turn a bug into one ``internal_error``.
+    """Give each request an id and a log line.
 
-    The log line has the path but never the query: links carry tokens.
+    The line has the path but never the query: links carry tokens.
     """
 
-    def __init__(self, app: ASGIApp, docs_url: str) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._docs_url = docs_url
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -48,14 +48,38 @@ class RequestContext:
 
         try:
             await self._app(scope, receive, send_with_id)
-        except Exception:
-            log.exception("%s internal_error", state["request_id"])
-            state["outcome"] = InternalError.code
-            if not status:
-                response = ProblemResponse(InternalError(), state["request_id"], self._docs_url)
-                await response(scope, receive, send_with_id)
         finally:
             _log_access(scope, status, time.perf_counter() - started)
+
+
+class LastResort:
+    """Answer with a problem when the code beneath has a bug, or when the server stops and can wait no longer."""
+
+    def __init__(self, app: ASGIApp, docs_url: str) -> None:
+        self._app = app
+        self._docs_url = docs_url
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        begun = False
+
+        async def notice(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, notice)
+        except asyncio.CancelledError:
+            # uvicorn cancels what has not finished when the time to drain is over; nobody else does.
+            problem: Problem = Draining()
+        except Exception:
+            log.exception("%s internal_error", scope["state"]["request_id"])
+            problem = InternalError()
+        else:
+            return
+        scope["state"]["outcome"] = problem.code
+        if not begun:
+            await ProblemResponse(problem, scope["state"]["request_id"], self._docs_url)(scope, receive, send)
 
 
 def _request_id(headers: Headers) -> str:
@@ -75,6 +99,5 @@ def _log_access(scope: Scope, status: int, seconds: float) -> None:
         "status": status,
         "outcome": state.get("outcome", "ok"),
         "ms": round(seconds * 1000, 1),
-        **state.get("log", {}),
     }
     access_log.info(json.dumps(line))

@@ -19,10 +19,12 @@ def operations_routes(readiness: Readiness) -> APIRouter:
     """Return the routes for platforms and operators."""
     router = APIRouter(tags=["operations"])
 
+    @router.head("/healthz", include_in_schema=False)
     @router.get("/healthz", operation_id="liveness", summary="Does the process serve?")
     async def liveness() -> Status:
         return Status(status="ok")
 
+    @router.head("/readyz", include_in_schema=False)
     @router.get(
         "/readyz",
         operation_id="readiness",

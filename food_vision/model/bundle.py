@@ -146,11 +146,13 @@ def load_bundle(weights: Path) -> Bundle:
     Raises:
         StartupError: when either is missing or damaged, or when they do not belong together; says what mends it.
     """
-    derived = weights.with_suffix(SUFFIX)
     sha256 = hashlib.sha256(_read(weights, "set FOOD_VISION_MODEL to a Keras .h5 file.")).hexdigest()
+    derived = weights.with_suffix(SUFFIX)
     label = read_label(_read(derived, _remedy(weights)), derived, weights)
     if label.weights_sha256 != sha256:
-        raise StartupError(f"{derived} was made from other weights than {weights}; {_remedy(weights)}")
+        raise StartupError(
+            f"{derived} was made from other weights than {weights}, or one of the two is damaged; {_remedy(weights)}"
+        )
     if label.outputs != len(label.metadata.classes):
         names = len(label.metadata.classes)
         raise StartupError(f"{weights} has {label.outputs} outputs but {names} labels; {_remedy(weights)}")

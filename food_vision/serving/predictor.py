@@ -1,6 +1,8 @@
 """The one path from a photo's bytes to an answer; the API, the command line and the benchmarks all take it."""
 
 import asyncio
+import contextlib
+import math
 import os
 import threading
 import time
@@ -63,6 +65,8 @@ class Predictor:
         self._admission = Admission(queue_limit)
         self._decoders = ThreadPoolExecutor(decode_threads, thread_name_prefix="decode", initializer=step_back)
         self._batcher = Batcher(engine.predict, max_batch)
+        self.last_answer = -math.inf
+        """When the model last answered, by ``time.monotonic``."""
 
     async def predict(self, data: bytes) -> Answer:
         """Tell the dish on an encoded photo.
@@ -77,6 +81,7 @@ class Predictor:
             decoded = time.perf_counter()
             inferred = await self._batcher.infer(photo.pixels, place)
         scores = self._scorer.score(inferred.logits)
+        self.last_answer = time.monotonic()
         return Answer(scores, photo, Timings(decoded - started, inferred.queued, inferred.ran))
 
     def close(self) -> None:
@@ -90,7 +95,9 @@ class Predictor:
         decoding = self._decoders.submit(decode, data, self._recipe, self._limits)
 
         def ended(_: Future[Photo]) -> None:
-            loop.call_soon_threadsafe(place.let_go)
+            # At the very end the loop is closed before the last decoder is done; no place is needed any more.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(place.let_go)
 
         decoding.add_done_callback(ended)
         # Cancelling the wrapper cancels a decode that has not started; one that has keeps its place until it ends.

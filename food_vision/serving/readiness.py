@@ -6,17 +6,18 @@ import time
 
 from PIL import Image
 
-from food_vision.errors import NotReady, Problem
+from food_vision.errors import NotReady
 from food_vision.serving.predictor import Predictor
 
 FRESH = 5.0
-"""Seconds for which a good result is believed, so that probes cost nothing under load."""
+"""Seconds for which an answer is believed, a caller's or a probe's: under load probes cost nothing, and being busy is
+not being broken."""
 PATIENCE = 1.0
 """Seconds a probe may take; longer means that the inference thread is stuck."""
 
 
 class Readiness:
-    """Answers readiness probes with a real prediction.
+    """Answers readiness probes from the last real prediction, or makes one.
 
     Args:
         predictor: The path that callers' photos take.
@@ -25,7 +26,6 @@ class Readiness:
     def __init__(self, predictor: Predictor) -> None:
         self._predictor = predictor
         self._photo = _built_in_photo()
-        self._good_until = 0.0
         self._probing = asyncio.Lock()
 
     async def check(self) -> None:
@@ -36,14 +36,13 @@ class Readiness:
         """
         try:
             async with asyncio.timeout(PATIENCE), self._probing:
-                if time.monotonic() < self._good_until:
-                    return
-                await self._predictor.predict(self._photo)
+                if time.monotonic() - self._predictor.last_answer > FRESH:
+                    await self._predictor.predict(self._photo)
         except TimeoutError:
             raise NotReady("The model does not answer in time.") from None
-        except Problem as problem:
-            raise NotReady(internal=f"the probe met {problem.code}: {problem.internal}") from problem
-        self._good_until = time.monotonic() + FRESH
+        except Exception as error:
+            # Whatever it is, a caller's photo would meet it too.
+            raise NotReady(internal=f"the probe met {type(error).__name__}: {error}") from error
 
 
 def _built_in_photo() -> bytes:

@@ -1,0 +1,193 @@
+"""Starting and stopping: one sentence where it cannot start, nothing lost where it stops."""
+
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.origin import Origin
+from tests.service import ROOT, clean_environment, free_port, running_service
+
+LOOPBACK = {"FOOD_VISION_ALLOW_NETWORKS": "127.0.0.0/8"}
+
+
+def start(folder: Path, *command: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Run a server that is expected to end by itself."""
+    return subprocess.run(
+        command or (sys.executable, "main.py"),
+        cwd=folder,
+        env=clean_environment() | {"PORT": str(free_port())} | settings,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """The project's files that serving needs, to be damaged at will."""
+    shutil.copytree(ROOT / "food_vision", tmp_path / "food_vision", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("main.py", "food-vision-model.h5", "food-vision-model.tflite"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    return tmp_path
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:1_000_000])
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("name", ["food-vision-model.h5", "food-vision-model.tflite"])
+def test_a_damaged_model_is_one_sentence_whatever_the_workers(copy: Path, name: str, workers: str) -> None:
+    truncate(copy / name)
+    outcome = start(copy, WEB_CONCURRENCY=workers)
+    assert outcome.returncode == 1
+    assert outcome.stderr.startswith("food-vision cannot start: ")
+    assert outcome.stderr.count("\n") == 1, outcome.stderr
+    assert name in outcome.stderr
+
+
+UVICORN = (sys.executable, "-m", "uvicorn", "main:app")
+
+
+@pytest.mark.parametrize("command", [(sys.executable, "main.py"), UVICORN], ids=["main.py", "uvicorn"])
+def test_a_missing_model_is_one_sentence_whatever_the_command(copy: Path, command: Sequence[str]) -> None:
+    (copy / "food-vision-model.h5").unlink()
+    outcome = start(copy, *command)
+    assert outcome.returncode == 1
+    assert outcome.stderr.startswith("food-vision cannot start: food-vision-model.h5 is missing")
+    assert outcome.stderr.count("\n") == 1, outcome.stderr
+
+
+@pytest.mark.parametrize("value", [".", "/nowhere/model.h5", "README.md"])
+def test_a_path_that_is_no_model_is_one_sentence(value: str) -> None:
+    outcome = start(ROOT, FOOD_VISION_MODEL=value)
+    assert outcome.returncode == 1
+    assert outcome.stderr.startswith("food-vision cannot start: ")
+    assert outcome.stderr.count("\n") == 1, outcome.stderr
+
+
+def test_a_port_in_use_is_one_sentence() -> None:
+    with socket.create_server(("0.0.0.0", 0)) as taken:
+        port = taken.getsockname()[1]
+        outcome = start(ROOT, PORT=str(port))
+    assert outcome.returncode == 1
+    assert (
+        outcome.stderr == f"food-vision cannot start: port {port} of 0.0.0.0 cannot be used: Address already in use.\n"
+    )
+
+
+def test_empty_variables_count_as_unset(tmp_path: Path, origin: Origin) -> None:
+    settings = {"FOOD_VISION_MODEL": "", "WEB_CONCURRENCY": "", "FOOD_VISION_ALLOW_HOSTS": ""} | LOOPBACK
+    with running_service(tmp_path, settings) as service:
+        assert service.ask(origin.url("/photo.jpg")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "command",
+    [(sys.executable, str(ROOT / "main.py")), (*UVICORN, "--app-dir", str(ROOT), "--port", "{port}")],
+    ids=["main.py", "uvicorn"],
+)
+def test_it_serves_from_any_folder(tmp_path: Path, origin: Origin, command: Sequence[str]) -> None:
+    with running_service(tmp_path, LOOPBACK, command=command, cwd=tmp_path) as service:
+        assert service.ask(origin.url("/photo.jpg")).status_code == 200
+
+
+def test_two_workers_hold_one_model_each(tmp_path: Path, origin: Origin) -> None:
+    with running_service(tmp_path, LOOPBACK | {"WEB_CONCURRENCY": "2"}) as service:
+        assert service.ask(origin.url("/photo.jpg")).status_code == 200
+        mapped = [model_mappings(child) for child in children(service.process.pid)]
+        assert model_mappings(service.process.pid) == 0, "the process that only watches the others needs no model"
+    assert [count for count in mapped if count] == [1, 1]
+    assert service.process.returncode == 0
+
+
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def model_mappings(pid: int) -> int:
+    lines = Path(f"/proc/{pid}/maps").read_text().splitlines()
+    return len({line.split()[0] for line in lines if line.endswith(".tflite")})
+
+
+def test_sigterm_finishes_what_was_accepted_and_ends_with_zero(tmp_path: Path, origin: Origin) -> None:
+    with running_service(tmp_path, LOOPBACK) as service, ThreadPoolExecutor(8) as callers:
+        answers = [callers.submit(service.ask, origin.url("/slow?pause=1.5")) for _ in range(8)]
+        time.sleep(0.7)
+        service.process.send_signal(signal.SIGTERM)
+        assert [answer.result().status_code for answer in answers] == [200] * 8
+        assert service.process.wait(20) == 0
+
+
+def test_what_cannot_be_finished_in_time_is_told_so(tmp_path: Path, origin: Origin) -> None:
+    settings = LOOPBACK | {"FOOD_VISION_DRAIN_TIMEOUT": "1"}
+    with running_service(tmp_path, settings) as service, ThreadPoolExecutor(4) as callers:
+        answers = [callers.submit(service.ask, origin.url("/slow?pause=9")) for _ in range(4)]
+        time.sleep(0.7)
+        service.process.send_signal(signal.SIGTERM)
+        problems = [answer.result() for answer in answers]
+        assert service.process.wait(20) == 0
+        log = service.log()
+    assert [problem.status_code for problem in problems] == [503] * 4
+    assert {problem.json()["code"] for problem in problems} == {"draining"}
+    assert log.count('"outcome": "draining"') == 4
+    assert "Traceback" not in log
+
+
+def test_callers_who_hang_up_leave_nothing_behind(tmp_path: Path, origin: Origin) -> None:
+    with running_service(tmp_path, LOOPBACK) as service:
+        before = open_files(service.process.pid)
+        for _ in range(50):
+            with socket.create_connection(("127.0.0.1", int(service.url.rsplit(":", 1)[1]))) as caller:
+                link = origin.url("/stall")
+                caller.sendall(f"POST /net/image/prediction/?image_link={link} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+                time.sleep(0.01)
+        deadline = time.monotonic() + 10
+        while open_files(service.process.pid) > before and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert open_files(service.process.pid) <= before
+        assert service.ask(origin.url("/photo.jpg")).status_code == 200
+        assert service.log().count('"outcome": "client_gone"') == 50
+        assert "Traceback" not in service.log()
+
+
+def open_files(pid: int) -> int:
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
+def test_being_busy_is_not_being_broken(tmp_path: Path, origin: Origin) -> None:
+    """A balancer that takes a busy instance out makes the others busier."""
+    settings = LOOPBACK | {"FOOD_VISION_QUEUE_LIMIT": "1"}
+    stop = threading.Event()
+    with running_service(tmp_path, settings) as service, ThreadPoolExecutor(12) as callers:
+
+        def keep_asking() -> list[int]:
+            codes = []
+            while not stop.is_set():
+                codes.append(service.ask(origin.url("/large.jpg")).status_code)
+            return codes
+
+        asked = [callers.submit(keep_asking) for _ in range(12)]
+        time.sleep(0.5)
+        probes = [service.client.get("/readyz").status_code for _ in range(40)]
+        stop.set()
+        codes = {code for caller in asked for code in caller.result()}
+    assert codes == {200, 503}, "it was busy enough to refuse some, and answered others"
+    assert set(probes) == {200}
+
+
+@pytest.mark.parametrize("path", ["/", "/healthz", "/readyz"])
+def test_monitors_may_ask_with_head(tmp_path: Path, path: str) -> None:
+    with running_service(tmp_path, {}) as service:
+        answer = service.client.head(path)
+    assert (answer.status_code, answer.content) == (200, b"")
