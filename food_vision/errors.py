@@ -124,7 +124,10 @@ class UndecodablePhoto(CallerProblem):
 class TooManyPixels(CallerProblem):
     status, code, title = 422, "too_many_pixels", "Too many pixels"
     detail = "The photo has more pixels than are decoded."
-    advice = "Scale the photo down. The limit is the operator's (`FOOD_VISION_MAX_PIXELS`)."
+    advice = (
+        "Scale the photo down. The limits are the operator's: `FOOD_VISION_MAX_PIXELS`, and for PNG, WebP and GIF "
+        "`FOOD_VISION_MAX_PIXELS_WHOLE`; as JPEG a photo may be larger."
+    )
 
 
 class PhotoTooSmall(CallerProblem):

@@ -94,6 +94,13 @@ class Settings(BaseSettings):
     # Photos
     max_photo_bytes: int = Field(20_000_000, ge=1_000, le=1_000_000_000, description="Largest photo taken, in bytes.")
     max_pixels: int = Field(50_000_000, ge=64, le=500_000_000, description="Most pixels decoded in one photo.")
+    max_pixels_whole: int = Field(
+        16_000_000,
+        ge=64,
+        le=500_000_000,
+        description="Most pixels of a PNG, WebP or GIF: unlike JPEG these are decoded whole and take up to 20 bytes a "
+        "pixel.",
+    )
     min_side: int = Field(8, ge=1, le=1024, description="Fewest pixels on each side.")
     max_aspect: float = Field(20.0, ge=1, le=1000, description="Longest side over shortest.")
 

@@ -21,6 +21,9 @@ SQUARE = Preprocessing(size=64)
 
 # Limits, told from the header
 
+WHOLE = PhotoLimits(max_pixels=20_000, max_pixels_whole=10_000)
+WEBP_OF_49_MP = bytes.fromhex("524946461c000000574542505650384c0f0000002f57dbd5160710fd8f920522a2ff0100")
+
 
 @pytest.mark.parametrize(
     ("data", "limits", "problem"),
@@ -33,6 +36,16 @@ SQUARE = Preprocessing(size=64)
             photos.photo("WEBP", 101, 100), PhotoLimits(max_pixels=10_099), TooManyPixels, id="WebP, one over"
         ),
         pytest.param(photos.photo("GIF", 101, 100), PhotoLimits(max_pixels=10_099), TooManyPixels, id="GIF, one over"),
+        pytest.param(photos.photo("PNG", 101, 100), WHOLE, TooManyPixels, id="PNG, one column over, whole"),
+        pytest.param(photos.photo("WEBP", 101, 100), WHOLE, TooManyPixels, id="WebP, one column over, whole"),
+        pytest.param(photos.photo("GIF", 101, 100), WHOLE, TooManyPixels, id="GIF, one column over, whole"),
+        pytest.param(
+            photos.photo("PNG", 101, 100),
+            PhotoLimits(max_pixels=10_000, max_pixels_whole=20_000),
+            TooManyPixels,
+            id="PNG between the limits",
+        ),
+        pytest.param(WEBP_OF_49_MP, PhotoLimits(), TooManyPixels, id="7,000 x 7,000 WebP in 36 bytes"),
         pytest.param(
             photos.png(30_000, 30_000, 8, 2, bytes(900_000)),
             PhotoLimits(),
@@ -76,12 +89,35 @@ def test_limits(data: bytes, limits: PhotoLimits, problem: type[Problem]) -> Non
     ("data", "limits"),
     [
         pytest.param(photos.photo("JPEG", 100, 101), PhotoLimits(max_pixels=10_100), id="exactly the most pixels"),
+        pytest.param(photos.photo("JPEG", 101, 100), WHOLE, id="JPEG, decoded at reduced scale"),
+        pytest.param(photos.photo("PNG", 100, 100), WHOLE, id="exactly the most pixels of a PNG"),
         pytest.param(photos.photo("PNG", 8, 8), PhotoLimits(), id="8 x 8"),
         pytest.param(photos.photo("PNG", 200, 10), PhotoLimits(), id="20 to 1"),
     ],
 )
 def test_at_the_limit_is_within_it(data: bytes, limits: PhotoLimits) -> None:
     assert decode(data, SQUARE, limits).pixels.shape == (64, 64, 3)
+
+
+@pytest.mark.parametrize(
+    ("limits", "sentence"),
+    [
+        pytest.param(
+            WHOLE,
+            "The photo has 101 x 100 pixels; at most 10,000 in all are decoded unless it is a JPEG.",
+            id="as a JPEG it would pass",
+        ),
+        pytest.param(
+            PhotoLimits(max_pixels=10_000),
+            "The photo has 101 x 100 pixels; at most 10,000 in all are decoded.",
+            id="nor would a JPEG pass",
+        ),
+    ],
+)
+def test_the_refusal_names_the_limit(limits: PhotoLimits, sentence: str) -> None:
+    with pytest.raises(TooManyPixels) as caught:
+        decode(photos.photo("PNG", 101, 100), SQUARE, limits)
+    assert caught.value.detail == sentence
 
 
 # Damage
@@ -239,11 +275,11 @@ def test_hostile_files_that_are_refused(make: Make) -> None:
     "make",
     [
         pytest.param(lambda: photos.jpeg_of_many_scans(MAX_JPEG_SCANS - 10, 7_000), id="JPEG of the most scans"),
-        pytest.param(lambda: photos.png(7_000, 7_000, 8, 6, bytes(7_000 * 28_001)), id="RGBA PNG"),
+        pytest.param(lambda: photos.png(4_000, 4_000, 8, 6, bytes(4_000 * 16_001)), id="RGBA PNG"),
         pytest.param(
-            lambda: photos.encoded(Image.new("RGB", (7_000, 7_000)), "WEBP", lossless=True, method=0), id="WebP"
+            lambda: photos.encoded(Image.new("RGB", (4_000, 4_000)), "WEBP", lossless=True, method=0), id="WebP"
         ),
-        pytest.param(lambda: photos.encoded(Image.new("L", (7_000, 7_000)), "GIF"), id="GIF"),
+        pytest.param(lambda: photos.encoded(Image.new("L", (4_000, 4_000)), "GIF"), id="GIF"),
     ],
 )
 def test_the_largest_photos_take_bounded_time(make: Make) -> None:

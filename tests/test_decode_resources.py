@@ -1,13 +1,16 @@
 """Decoding: memory of large photos, process-wide state, and files changed at random."""
 
+import math
 import random
 import struct
 import subprocess
 import sys
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from food_vision.errors import PhotoTooSmall, Problem, TooManyPixels, UndecodablePhoto, UnsupportedFormat
 from food_vision.intake.decode import Photo, PhotoLimits, decode
@@ -17,6 +20,7 @@ from tests.photos import CUTTABLE
 
 RECIPE = Preprocessing()
 SQUARE = Preprocessing(size=64)
+WHOLE_SIDE = math.isqrt(PhotoLimits().max_pixels_whole)
 
 
 def run_python(script: str, *arguments: str) -> str:
@@ -90,11 +94,38 @@ print(memory("VmHWM") - before)
 def test_large_jpegs_take_little_memory(
     tmp_path: Path, width: int, height: int, options: dict[str, object], megabytes: int
 ) -> None:
-    path = tmp_path / "photo.jpg"
-    path.write_bytes(photos.large_jpeg(width, height, quality=85, **options))
-    used = int(run_python(MEASURE, str(path)))
+    used = memory_to_decode(tmp_path, photos.large_jpeg(width, height, quality=85, **options))
     print(f"{width} x {height} {options}: {used} MB on top")
     assert used <= megabytes
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from /proc")
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(
+            lambda: photos.large_jpeg(8600, 5800, quality=30, progressive=True, subsampling=0), id="progressive JPEG"
+        ),
+        pytest.param(
+            lambda: photos.encoded(
+                Image.new("RGBA", (WHOLE_SIDE, WHOLE_SIDE)), "WEBP", lossless=True, method=0, quality=0
+            ),
+            id="WebP",
+        ),
+        pytest.param(
+            lambda: photos.encoded(Image.new("RGBA", (WHOLE_SIDE, WHOLE_SIDE)), "PNG", compress_level=1), id="PNG"
+        ),
+    ],
+)
+def test_what_takes_most_memory_stays_below_a_third_of_a_gigabyte(tmp_path: Path, data: Callable[[], bytes]) -> None:
+    assert memory_to_decode(tmp_path, data()) <= 340
+
+
+def memory_to_decode(folder: Path, data: bytes) -> int:
+    """Return the megabytes on top that a process of its own needs at its peak."""
+    path = folder / "photo"
+    path.write_bytes(data)
+    return int(run_python(MEASURE, str(path)))
 
 
 # Chance

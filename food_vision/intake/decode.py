@@ -37,11 +37,17 @@ class PhotoLimits:
         max_pixels: Width times height, at most.
         min_side: Pixels on each side, at least.
         max_aspect: Longest side over shortest, at most.
+        max_pixels_whole: ``max_pixels`` for what cannot be decoded at reduced scale, where that is less.
     """
 
     max_pixels: int = 50_000_000
     min_side: int = 8
     max_aspect: float = 20.0
+    max_pixels_whole: int = 16_000_000
+
+    def most_pixels(self, format_: Format) -> int:
+        """Return how many pixels a photo of a format may have."""
+        return self.max_pixels if format_ == "JPEG" else min(self.max_pixels, self.max_pixels_whole)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,7 +73,7 @@ def decode(data: bytes, recipe: Preprocessing, limits: PhotoLimits = PhotoLimits
     Raises:
         UnsupportedFormat: the content is of another format.
         UndecodablePhoto: it is empty, damaged or cut short.
-        TooManyPixels: more than ``limits.max_pixels``; told from the header.
+        TooManyPixels: more than ``limits.most_pixels`` of its format; told from the header.
         PhotoTooSmall: a side below ``limits.min_side``, or an aspect above ``limits.max_aspect``; told from the header.
     """
     container = read_container(data)
@@ -112,8 +118,10 @@ def render(
 def _check_size(container: Container, limits: PhotoLimits) -> None:
     short, long = sorted(_upright_size(container))
     size = "{:,} x {:,} pixels".format(*_upright_size(container))
-    if short * long > limits.max_pixels:
-        raise TooManyPixels(f"The photo has {size}; at most {limits.max_pixels:,} in all are decoded.")
+    most = limits.most_pixels(container.format)
+    if short * long > most:
+        unless = "" if most == limits.max_pixels else " unless it is a JPEG"
+        raise TooManyPixels(f"The photo has {size}; at most {most:,} in all are decoded{unless}.")
     if short < max(limits.min_side, 1):
         raise PhotoTooSmall(f"The photo has {size}; each side needs {limits.min_side} at least.")
     if long > limits.max_aspect * short:
