@@ -11,12 +11,8 @@ from food_vision.api.contract import NOT_FOOD_HEADER, contract_routes
 from food_vision.api.middleware import LastResort, RequestContext
 from food_vision.api.operations import operations_routes
 from food_vision.api.problems import add_problem_handlers
-from food_vision.intake.decode import PhotoLimits, prepare_pillow
 from food_vision.intake.fetch import Fetcher
-from food_vision.model.bundle import load_bundle
-from food_vision.model.engine import open_engine
-from food_vision.processors import usable_processors
-from food_vision.serving.predictor import Predictor
+from food_vision.serving.build import build_predictor
 from food_vision.serving.readiness import Readiness
 from food_vision.settings import Settings
 
@@ -33,7 +29,7 @@ def create_app(settings: Settings) -> FastAPI:
         StartupError: when the model's files cannot be used.
     """
     fetcher = Fetcher(settings)
-    predictor = _build_predictor(settings)
+    predictor = build_predictor(settings)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -59,17 +55,3 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.add_middleware(RequestContext)
     return app
-
-
-def _build_predictor(settings: Settings) -> Predictor:
-    bundle = load_bundle(settings.weights)
-    limits = PhotoLimits(settings.max_pixels, settings.min_side, settings.max_aspect)
-    prepare_pillow(limits)
-    return Predictor(
-        bundle,
-        open_engine(bundle, settings),
-        limits,
-        decode_threads=settings.decode_threads or usable_processors(),
-        max_batch=settings.max_batch,
-        queue_limit=settings.queue_limit,
-    )
