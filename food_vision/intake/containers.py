@@ -17,6 +17,7 @@ from typing import Final, NoReturn
 
 from food_vision.errors import UndecodablePhoto
 from food_vision.intake.formats import Format, identify
+from food_vision.intake.orientation import read_orientation
 
 # A 20 MB photo of 64 kB segments has 310; Pillow reads each in Python, so a million empty ones would take seconds.
 MAX_JPEG_SEGMENTS: Final = 2_000
@@ -24,6 +25,8 @@ MAX_JPEG_SEGMENTS: Final = 2_000
 # at 50 megapixels, so that a file of 100,000 empty scans would hold a processor for half an hour.
 MAX_JPEG_SCANS: Final = 64
 MAX_QUANTIZATION_SEGMENT: Final = 4 * 129 + 4
+# A search lets no other thread run before its end: 19 MB of restart markers stopped the event loop for 220 ms.
+JPEG_SLICE: Final = 262_144
 MAX_PNG_CHUNKS: Final = 50_000
 MAX_WEBP_CHUNKS: Final = 10_000
 # Blocks of a GIF hold 255 bytes: these are 51 MB when filled.
@@ -85,7 +88,7 @@ def _read_jpeg(data: bytes) -> Container:
             height, width = struct.unpack_from(">HH", segment, 5)
             size = (width, height)
         elif marker == _EXIF and segment[4:10] == b"Exif\0\0":
-            orientation = orientation or _orientation(segment[10:])
+            orientation = orientation or read_orientation(segment[10:])
         if _makes_jpeg_pixels(marker, segment):
             kept.append(segment)
     if size is None:
@@ -120,8 +123,11 @@ def _jpeg_segments(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _next_jpeg_marker(data: bytes, position: int) -> int:
-    found = _JPEG_MARKER.search(data, position)
-    return found.start() if found else _cut_short("JPEG without an end marker")
+    for start in range(position, len(data), JPEG_SLICE):
+        # One byte more: a marker has two.
+        if found := _JPEG_MARKER.search(data, start, start + JPEG_SLICE + 1):
+            return found.start()
+    _cut_short("JPEG without an end marker")
 
 
 def _jpeg_segment_end(data: bytes, start: int, marker: int) -> int:
@@ -147,7 +153,7 @@ def _read_png(data: bytes) -> Container:
     kept, orientation = [data[:8]], 1
     for name, chunk in _png_chunks(data):
         if name == b"eXIf":
-            orientation = _orientation(chunk[8:-4])
+            orientation = read_orientation(chunk[8:-4])
         # A colour key of 16 bits would be compared with pixels of which the decoder keeps 8: left out.
         if name in _PNG_KEPT and not (name == b"tRNS" and depth == 16):
             kept.append(_verified(name, chunk))
@@ -170,7 +176,7 @@ def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 def _verified(name: bytes, chunk: bytes) -> bytes:
     # Pillow does not check the sums of pixel data.
-    if zlib.crc32(chunk[4:-4]) != struct.unpack(">I", chunk[-4:])[0]:
+    if zlib.crc32(memoryview(chunk)[4:-4]) != struct.unpack(">I", chunk[-4:])[0]:
         _broken(f"PNG checksum of {name!r} does not match")
     return chunk
 
@@ -187,7 +193,7 @@ def _read_webp(data: bytes) -> Container:
     orientation, frames = 1, 0
     for name, chunk in _webp_chunks(data):
         if name == b"EXIF":
-            orientation = _orientation(chunk[8:].removeprefix(b"Exif\0\0"))
+            orientation = read_orientation(chunk[8:].removeprefix(b"Exif\0\0"))
         elif name == b"VP8X":
             # Its flags promise chunks that are left out.
             kept.append(chunk[:8] + bytes([chunk[8] & _WEBP_ALPHA_AND_ANIMATION]) + chunk[9:])
@@ -195,10 +201,8 @@ def _read_webp(data: bytes) -> Container:
             frames += 1
         if name in _WEBP_KEPT or (name == b"ANMF" and frames == 1):
             kept.append(chunk)
-    pixels = b"".join(kept)
-    return Container(
-        "WEBP", width, height, orientation, b"RIFF" + struct.pack("<I", len(pixels) + 4) + b"WEBP" + pixels
-    )
+    head = b"RIFF" + struct.pack("<I", sum(map(len, kept)) + 4) + b"WEBP"
+    return Container("WEBP", width, height, orientation, b"".join([head, *kept]))
 
 
 def _webp_size(data: bytes) -> tuple[int, int]:
@@ -248,7 +252,7 @@ def _read_gif(data: bytes) -> Container:
             end = _end_of_blocks(data, position + 10 + _palette_bytes(flags) + 1)
             # A picture may reach over the edge of the screen: the decoder then makes the screen larger.
             size = max(width, left + columns), max(height, top + rows)
-            return Container("GIF", *size, 1, head + control + data[start:end] + b";")
+            return Container("GIF", *size, 1, b"".join([head, control, data[start:end], b";"]))
         else:
             break
     _broken("GIF without a picture")
@@ -265,29 +269,6 @@ def _end_of_blocks(data: bytes, position: int) -> int:
         if length == 0:
             return position
     _broken(f"GIF of more than {MAX_GIF_BLOCKS} blocks")
-
-
-# EXIF: a TIFF directory; tag 0x0112 of the first one is the orientation.
-
-_ORIENTATION_TAG, _SHORT = 0x0112, 3
-_MAX_EXIF_ENTRIES: Final = 500
-
-
-def _orientation(exif: bytes) -> int:
-    """Return 1 to 8; 1 where there is none or the directory is damaged: no photo is refused for its metadata."""
-    order = {b"II*\0": "<", b"MM\0*": ">"}.get(exif[:4])
-    if order is None:
-        return 1
-    try:
-        (directory,) = struct.unpack_from(order + "I", exif, 4)
-        (entries,) = struct.unpack_from(order + "H", exif, directory)
-        for entry in range(min(entries, _MAX_EXIF_ENTRIES)):
-            tag, kind, value = struct.unpack_from(order + "HH4xH", exif, directory + 2 + 12 * entry)
-            if tag == _ORIENTATION_TAG:
-                return value if kind == _SHORT and 1 <= value <= 8 else 1
-    except struct.error:
-        return 1
-    return 1
 
 
 _READERS: Final[Mapping[Format, Callable[[bytes], Container]]] = {

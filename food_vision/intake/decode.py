@@ -120,7 +120,7 @@ def _check_size(container: Container, limits: PhotoLimits) -> None:
     size = "{:,} x {:,} pixels".format(*_upright_size(container))
     most = limits.most_pixels(container.format)
     if short * long > most:
-        unless = "" if most == limits.max_pixels else " unless it is a JPEG"
+        unless = "" if short * long > limits.max_pixels else " unless it is a JPEG"
         raise TooManyPixels(f"The photo has {size}; at most {most:,} in all are decoded{unless}.")
     if short < max(limits.min_side, 1):
         raise PhotoTooSmall(f"The photo has {size}; each side needs {limits.min_side} at least.")
