@@ -74,9 +74,10 @@ async def size(ask: Ask, writer: Writer) -> None:
 
 
 async def chunked(ask: Ask, writer: Writer) -> None:
-    """So many bytes, in chunks, undeclared."""
-    whole, rest = divmod(int(ask.last), 1000)
-    parts = [bytes(1000)] * whole + ([bytes(rest)] if rest else [])
+    """So many bytes, in chunks of ``?each=``, undeclared."""
+    each = int(ask.query.get("each", "1000"))
+    whole, rest = divmod(int(ask.last), each)
+    parts = [bytes(each)] * whole + ([bytes(rest)] if rest else [])
     writer.write(CHUNKED + b"".join(map(chunk, parts)) + b"0\r\n\r\n")
 
 

@@ -4,6 +4,7 @@ A connection serves one exchange: nothing that one host sent can be taken for an
 drained, whatever happened on it.
 """
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
@@ -20,8 +21,11 @@ MAX_HEADER_BYTES = 32_768
 MAX_INTERIM_ANSWERS = 10
 """1xx answers before the real one; an endless row of them is an attack on the processor."""
 READ_BYTES = 65_536
-FREE_PIECES, BYTES_PER_PIECE = 1_000, 256
-"""A body in crumbs (chunks of one byte) costs thousands of times more processor time than its size pays for."""
+FREE_PIECES, BYTES_PER_PIECE = 1_000, 1_024
+"""A body in crumbs (small chunks) costs more processor time than its size pays for: 8 µs a piece, whatever is in it."""
+PIECES_PER_TURN = 16
+"""Pieces after which others get their turn. Reading does not wait while bytes are there: ten bodies of 256-byte chunks
+let a liveness probe wait for 144 ms."""
 
 HEADERS = [
     ("User-Agent", f"food-vision/{__version__}"),
@@ -95,6 +99,8 @@ class Exchange:
                     raise _too_large(limit)
                 if len(pieces) > FREE_PIECES + received // BYTES_PER_PIECE:
                     raise self._failed(f"body in crumbs: {len(pieces)} pieces for {received} bytes")
+                if len(pieces) % PIECES_PER_TURN == 0:
+                    await asyncio.sleep(0)
         return b"".join(pieces)
 
     def _send(self, event: h11.Request | h11.EndOfMessage) -> None:

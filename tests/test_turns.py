@@ -1,0 +1,92 @@
+"""Nothing that strangers send keeps the event loop or the other threads from their turn."""
+
+import asyncio
+import contextlib
+import io
+import socket
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+from PIL import Image
+
+from food_vision.errors import SourceFailed
+from food_vision.intake.containers import JPEG_SLICE, read_container
+from food_vision.intake.exchange import BYTES_PER_PIECE, FREE_PIECES, PIECES_PER_TURN, Exchange
+from food_vision.intake.links import parse_link
+from tests import photos
+from tests.fetching import fetching, problem_of
+from tests.origin import Origin
+from tests.tricks import CHUNKED, chunk
+
+JPEG = photos.photo("JPEG", 64, 64)
+
+
+async def turns_during(work: asyncio.Task[bytes]) -> int:
+    """Count how often the event loop came round before a task was done."""
+    turns = 0
+    while not work.done():
+        await asyncio.sleep(0)
+        turns += 1
+    return turns
+
+
+@pytest.mark.anyio
+async def test_others_get_their_turn_while_a_body_of_small_chunks_is_read() -> None:
+    pieces = 600
+    here, there = socket.socketpair()
+    answer = CHUNKED + chunk(b"a" * 256) * pieces + b"0\r\n\r\n"
+    reader, writer = await asyncio.open_connection(sock=here, limit=len(answer))
+    sending = asyncio.create_task(asyncio.to_thread(there.sendall, answer))
+    with contextlib.closing(there):
+        async with Exchange((reader, writer), parse_link("http://photos.example/")) as exchange:
+            await sending
+            await asyncio.sleep(0.1)  # all of it waits in the reader now, so that no read has to
+            await exchange.get()
+            body = asyncio.create_task(exchange.body(10**6))
+            assert await turns_during(body) >= pieces // PIECES_PER_TURN
+            assert len(body.result()) == 256 * pieces
+
+
+@pytest.mark.anyio
+async def test_a_body_of_small_chunks_is_given_up(origin: Origin) -> None:
+    async with fetching(origin, max_photo_bytes=10**7) as fetcher:
+        small = origin.url(f"/chunked/{1_000_000}?each={BYTES_PER_PIECE // 4}")
+        assert type(await problem_of(fetcher, small)) is SourceFailed
+        short = f"/chunked/{FREE_PIECES * 256}?each=256"
+        assert len(await fetcher.fetch(origin.url(short))) == FREE_PIECES * 256
+        large = f"/chunked/{5_000_000}?each={BYTES_PER_PIECE}"
+        assert len(await fetcher.fetch(origin.url(large))) == 5_000_000
+
+
+def longest_pause(work: Callable[[], object]) -> float:
+    """Return for how many seconds at most this thread was kept waiting while another one works."""
+    longest, last = 0.0, time.perf_counter()
+    thread = threading.Thread(target=work)
+    thread.start()
+    while thread.is_alive():
+        time.sleep(0.0005)
+        now = time.perf_counter()
+        longest, last = max(longest, now - last), now
+    return longest
+
+
+@pytest.mark.parametrize(
+    "filling", [pytest.param(b"\xff\xd0", id="restart markers"), pytest.param(b"\xff\xff", id="fill bytes")]
+)
+def test_a_long_scan_lets_other_threads_work(filling: bytes) -> None:
+    # Five times the largest photo: in one go it would stop the others for a third of a second or more.
+    data = JPEG[:-2] + filling * 50_000_000 + b"\xff\xd9"
+    assert min(longest_pause(lambda: read_container(data)) for _ in range(3)) < 0.15
+
+
+@pytest.mark.parametrize("offset", range(-3, 4))
+def test_a_marker_across_two_slices_is_found(offset: int) -> None:
+    scan = JPEG.index(b"\xff\xda")
+    data_begins = scan + 2 + int.from_bytes(JPEG[scan + 2 : scan + 4], "big")
+    filled = JPEG[:-2] + bytes(data_begins + JPEG_SLICE + offset - (len(JPEG) - 2)) + b"\xff\xd9"
+    assert filled.index(b"\xff\xd9") == data_begins + JPEG_SLICE + offset
+    assert read_container(filled).body.endswith(bytes(1000) + b"\xff\xd9")
+    with Image.open(io.BytesIO(read_container(filled).body)) as image:
+        image.load()
