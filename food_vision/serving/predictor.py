@@ -9,12 +9,15 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from food_vision.intake.decode import Photo, PhotoLimits, decode
 from food_vision.model.bundle import Bundle
 from food_vision.model.engine import Engine
 from food_vision.model.scores import Scorer, Scores
 from food_vision.serving.admission import Admission, Place
-from food_vision.serving.batching import Batcher
+from food_vision.serving.batching import Batcher, Inferred
 
 DECODER_NICENESS = 10
 
@@ -59,6 +62,7 @@ class Predictor:
         max_batch: int,
         queue_limit: int,
     ) -> None:
+        self.bundle = bundle
         self._recipe = bundle.preprocessing
         self._limits = limits
         self._scorer = Scorer(bundle)
@@ -80,14 +84,27 @@ class Predictor:
             photo = await self._decode(data, place)
             decoded = time.perf_counter()
             inferred = await self._batcher.infer(photo.pixels, place)
-        scores = self._scorer.score(inferred.logits)
-        self.last_answer = time.monotonic()
+        scores = self._score(inferred)
         return Answer(scores, photo, Timings(decoded - started, inferred.queued, inferred.ran))
+
+    async def predict_pixels(self, pixels: NDArray[np.uint8]) -> Scores:
+        """Tell the dish on a photo that is decoded already, ``uint8[size, size, 3]``, RGB.
+
+        Raises:
+            Overloaded: when too many photos are inside already.
+        """
+        with self._admission.place() as place:
+            return self._score(await self._batcher.infer(pixels, place))
 
     def close(self) -> None:
         """Give the threads back; work under way ends first."""
         self._decoders.shutdown(wait=False, cancel_futures=True)
         self._batcher.close()
+
+    def _score(self, inferred: Inferred) -> Scores:
+        scores = self._scorer.score(inferred.logits)
+        self.last_answer = time.monotonic()
+        return scores
 
     async def _decode(self, data: bytes, place: Place) -> Photo:
         loop = asyncio.get_running_loop()
