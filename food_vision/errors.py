@@ -2,6 +2,7 @@
 
     Problem
     ├── CallerProblem                       the request is at fault
+    │   ├── MalformedBody        400        the body is not what the route reads
     │   ├── AddressNotAllowed    403        the link's host may not be contacted
     │   ├── NotFound             404        no such route
     │   ├── MethodNotAllowed     405        the route takes another method
@@ -62,6 +63,12 @@ class Problem(Exception):
 
 class CallerProblem(Problem):
     """The request is at fault; sending it again unchanged will not help."""
+
+
+class MalformedBody(CallerProblem):
+    status, code, title = 400, "malformed_body", "Malformed body"
+    detail = "The body of the request cannot be read."
+    advice = "The answer's `detail` says what is wrong with the body, and where. `/docs` shows what each route reads."
 
 
 class AddressNotAllowed(CallerProblem):
