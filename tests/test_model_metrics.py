@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from training.calibrate import fit_temperature
+from food_vision.model.scores import chance_of_food
+from training.calibrate import WRONG_LABELS, fit_chance, fit_prediction_set, fit_temperature
 from training.metrics import auroc, class_mean, ece, nll, top, wilson
 
 LOGITS = np.log(np.array([[0.7, 0.2, 0.1], [0.6, 0.3, 0.1], [0.2, 0.7, 0.1], [0.1, 0.3, 0.6]]))
@@ -47,3 +48,33 @@ def test_the_temperature_that_made_the_logits_is_found_again() -> None:
     labels = np.repeat([0, 1, 2], [70, 20, 10])
     logits = np.tile(3 * np.log(chances), (100, 1)).astype(np.float32)
     assert fit_temperature(logits, labels) == pytest.approx(3, abs=1e-3)
+
+
+def test_the_prediction_set_keeps_its_promise_for_the_true_labels_though_some_known_ones_are_wrong() -> None:
+    random = np.random.default_rng(0)
+    chances = random.dirichlet(np.full(50, 0.05), 20_000)
+    true = np.array([random.choice(50, p=row) for row in chances])
+    wrong = random.random(len(true)) < WRONG_LABELS
+    known = np.where(wrong, random.integers(0, 50, len(true)), true)
+    promise = fit_prediction_set(chances[:10_000], known[:10_000], 0.9)
+    fresh, labels = chances[10_000:], true[10_000:]
+    assert (fresh[np.arange(len(labels)), labels] >= promise.threshold).mean() == pytest.approx(0.9, abs=0.01)
+
+
+def test_too_few_photos_for_the_promise_give_the_largest_sets() -> None:
+    chances = np.array([[0.7, 0.3], [0.6, 0.4]])
+    assert fit_prediction_set(chances, np.array([0, 1])).threshold == pytest.approx(0.4)
+
+
+def test_the_chance_of_food_is_the_one_that_made_the_photos() -> None:
+    # Two bells of one width, 4 apart: the logarithm of their ratio is a line of slope 4, zero in the middle.
+    random = np.random.default_rng(0)
+    chance = fit_chance(random.normal(7, 1, 40_000), random.normal(3, 1, 10_000))
+    assert (chance.slope, chance.midpoint) == pytest.approx((4, 5), rel=0.05)
+    assert chance_of_food(5, chance) == pytest.approx(0.5, abs=0.1)
+
+
+def test_food_that_never_looks_like_the_rest_has_a_curve_too() -> None:
+    chance = fit_chance(np.array([5.0, 6, 7]), np.array([1.0, 2, 3]))
+    assert chance.slope > 0
+    assert 3 < chance.midpoint < 5

@@ -7,13 +7,15 @@ import numpy as np
 import pytest
 
 from food_vision.errors import InternalError
-from food_vision.model.bundle import Bundle, Metadata, NotFood, ScoreName
-from food_vision.model.scores import Scorer
+from food_vision.model.bundle import Bundle, Logistic, Metadata, NotFood, PredictionSet, ScoreName
+from food_vision.model.scores import Scorer, food_scores
 
 LOG2 = math.log(2)
 
 
-def scorer(temperature: float = 1.0, not_food: NotFood | None = None) -> Scorer:
+def scorer(
+    temperature: float = 1.0, not_food: NotFood | None = None, prediction_set: PredictionSet | None = None
+) -> Scorer:
     metadata = Metadata(
         name="three",
         version="1",
@@ -21,6 +23,7 @@ def scorer(temperature: float = 1.0, not_food: NotFood | None = None) -> Scorer:
         display_names=("a b", "c", "d"),
         temperature=temperature,
         not_food=not_food,
+        prediction_set=prediction_set,
     )
     return Scorer(Bundle(Path("three.h5"), Path("three.tflite"), "0" * 64, metadata))
 
@@ -46,10 +49,11 @@ def test_equals_stand_in_the_order_of_the_outputs() -> None:
 
 
 def test_huge_logits_do_not_overflow() -> None:
-    rule = NotFood(score="energy", threshold=0)
+    rule = NotFood(score="energy", threshold=0, chance=Logistic(slope=1, midpoint=0))
     scores = scorer(not_food=rule).score(np.array([1e5, -1e5, 0], np.float32))
     assert [score for _, score in scores.ranked] == [1.0, 0.0, 0.0]
-    assert scores.food_score == 1e5
+    assert scores.food_score == 1
+    assert scorer(not_food=rule).score(np.full(3, -1e5, np.float32)).food_score == pytest.approx(0)
 
 
 @pytest.mark.parametrize(
@@ -78,10 +82,42 @@ def test_nonsense_is_refused(logits: list[float]) -> None:
 )
 def test_food_is_told_by_the_score_that_the_model_names(name: ScoreName, score: float) -> None:
     logits = np.array([0, 2 * LOG2, LOG2], np.float32)
+    assert food_scores(logits, name, 0.5) == pytest.approx(score, abs=1e-6)
     for threshold, food in ((score - 1e-3, True), (score + 1e-3, False)):
-        scores = scorer(0.5, NotFood(score=name, threshold=threshold)).score(logits)
-        assert scores.food is food
-        assert scores.food_score == pytest.approx(score, abs=1e-6)
+        assert scorer(0.5, NotFood(score=name, threshold=threshold)).score(logits).food is food
+
+
+def test_the_score_of_food_becomes_a_chance() -> None:
+    rule = NotFood(score="max_logit", threshold=5, chance=Logistic(slope=math.log(3), midpoint=1))
+    scores = scorer(not_food=rule).score(np.array([2, 0, 0], np.float32))
+    assert scores.food is False
+    assert scores.food_score == pytest.approx(3 / 4)
+
+
+def test_without_a_curve_there_is_no_chance_of_food() -> None:
+    scores = scorer(not_food=NotFood(score="max_logit", threshold=1)).score(np.array([2, 0, 0], np.float32))
+    assert scores.food is True
+    assert scores.food_score is None
+
+
+@pytest.mark.parametrize(
+    ("threshold", "dishes"),
+    [
+        pytest.param(0.1, ("c", "d", "a b"), id="all"),
+        pytest.param(0.2, ("c", "d"), id="the likeliest first"),
+        pytest.param(0.5, ("c",), id="one"),
+        pytest.param(0.6, (), id="none is likely enough"),
+    ],
+)
+def test_the_prediction_set_is_every_dish_from_the_threshold_on(threshold: float, dishes: tuple[str, ...]) -> None:
+    promise = PredictionSet(coverage=0.95, threshold=threshold)
+    scores = scorer(prediction_set=promise).score(np.array([0, 2 * LOG2, LOG2], np.float32))
+    assert (scores.prediction_set, scores.coverage) == (dishes, 0.95)
+
+
+def test_without_a_promise_there_is_no_set() -> None:
+    scores = scorer().score(np.zeros(3, np.float32))
+    assert (scores.prediction_set, scores.coverage) == (None, None)
 
 
 def test_without_a_rule_nobody_says_whether_it_is_food() -> None:

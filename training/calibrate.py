@@ -1,30 +1,39 @@
 """Fit the constants that make scores honest: ``python -m training.calibrate``.
 
 On held-out training photos (sharp where known so, else as tiles): a temperature that makes the logits' probabilities
-likeliest. On these against ``not-food/fit``: which score tells food best, and the threshold that keeps 95 % of the
-food. Constants go into the Keras file's metadata, and the derived file is made anew. Prints what they are worth on
-photos that fitted nothing.
+likeliest, and the probability from which a dish belongs to the prediction set. On these against ``not-food/fit``: which
+score tells food best, the threshold that keeps 95 % of the food, and the chance of food that goes with a score.
+Constants go into the Keras file's metadata, and the derived file is made anew. Prints what they are worth on photos
+that fitted nothing.
 """
 
 import argparse
+import math
 from pathlib import Path
 from typing import NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from food_vision.model.bundle import NotFood, ScoreName
+from food_vision.model.bundle import Logistic, NotFood, PredictionSet, ScoreName
 from food_vision.model.engine import Engine
-from food_vision.model.scores import food_scores
+from food_vision.model.scores import chance_of_food, food_scores, probabilities
 from food_vision.preprocessing import Preprocessing
 from training.checkpoint import WEIGHTS, write_metadata
+from training.classes import CLASSES
 from training.data import held_out, not_food, sharp, sharpest, tiles
 from training.export import export
 from training.inference import labels_of, open_model, run
 from training.metrics import Share, auroc, ece, nll, wilson
 
 FOOD_KEPT = 0.95
+COVERAGE = 0.95
+WRONG_LABELS = 0.05
+"""Share of the official training photos, the held-out ones among them, whose label is wrong by design."""
+RIDGE = 1e-6
+"""Keeps the curve finite where food and the rest do not overlap."""
 Logits = NDArray[np.float32]
+Chances = NDArray[np.float64]
 
 
 def main() -> None:
@@ -43,10 +52,12 @@ def main() -> None:
     )
     fresh = Fresh.of(engine, bundle.preprocessing, arguments.data)
     fresh.print_calibration(temperature)
+    promise = fit_prediction_set(probabilities(logits, temperature), labels)
+    fresh.print_coverage(promise, temperature)
     fit = run(engine, bundle.preprocessing, list(not_food(arguments.data, "fit")))
     rule = _fit_not_food(logits, fit, fresh, temperature)
-    metadata = bundle.metadata.model_copy(update={"temperature": temperature, "not_food": rule})
-    write_metadata(arguments.weights, metadata)
+    constants = {"temperature": temperature, "prediction_set": promise, "not_food": rule}
+    write_metadata(arguments.weights, bundle.metadata.model_copy(update=constants))
     export(arguments.weights)
 
 
@@ -59,6 +70,46 @@ def fit_temperature(logits: Logits, labels: NDArray[np.int64], low: float = 0.2,
         else:
             low = left
     return (low + high) / 2
+
+
+def fit_prediction_set(chances: Chances, labels: NDArray[np.int64], coverage: float = COVERAGE) -> PredictionSet:
+    """Return the highest threshold with which the sets of held-out photos hold the true dish often enough.
+
+    Often enough is less than ``coverage`` on these labels: a wrong one is in the set only by chance, as one dish of
+    many, and it must not be (docs/decisions/007-prediction-sets.md).
+
+    Args:
+        chances: Calibrated, ``float64[N, classes]``.
+        labels: ``int64[N]``, ``WRONG_LABELS`` of them wrong.
+        coverage: For true labels, 0..1.
+    """
+    count, classes = chances.shape
+    true = np.sort(chances[np.arange(count), labels])
+    least = true[0]
+    for left_out, candidate in enumerate(true):
+        others = (float((chances >= candidate).sum(axis=1).mean()) - 1) / (classes - 1)
+        # One photo more in the count: the next one is as likely as any of these to be the hardest.
+        if (count - left_out) / (count + 1) < (1 - WRONG_LABELS) * coverage + WRONG_LABELS * max(others, 0):
+            break
+        least = candidate
+    return PredictionSet(coverage=coverage, threshold=_rounded_down(least))
+
+
+def fit_chance(food: NDArray[np.float64], rest: NDArray[np.float64], steps: int = 50) -> Logistic:
+    """Return the logistic curve that tells both apart most likely, each side weighing half (Newton's method)."""
+    scores = np.concatenate([food, rest])
+    centre, spread = scores.mean(), scores.std()
+    inputs = np.stack([(scores - centre) / spread, np.ones_like(scores)], axis=1)
+    wanted = np.repeat([1.0, 0.0], [len(food), len(rest)])
+    weights = np.repeat([0.5 / len(food), 0.5 / len(rest)], [len(food), len(rest)])
+    line = np.zeros(2)
+    for _ in range(steps):
+        chance = 1 / (1 + np.exp(-np.clip(inputs @ line, -30, 30)))
+        slope = inputs.T @ (weights * (wanted - chance)) - RIDGE * line
+        bend = (inputs * (weights * chance * (1 - chance))[:, np.newaxis]).T @ inputs + RIDGE * np.eye(2)
+        line += np.linalg.solve(bend, slope)
+    steepness = line[0] / spread
+    return Logistic(slope=round(float(steepness), 4), midpoint=round(float(centre - line[1] / steepness), 4))
 
 
 def threshold(scores: NDArray[np.float64], kept: float = FOOD_KEPT) -> float:
@@ -90,13 +141,24 @@ class Fresh(NamedTuple):
 
     def print_calibration(self, temperature: float) -> None:
         """Print what the temperature is worth on dishes."""
-        sets = {
-            "sharp/test": (self.sharp, self.sharp_labels),
-            "1 in 10 of food64/test": (self.small, self.small_labels),
-        }
-        for name, (logits, labels) in sets.items():
+        for name, logits, labels in self._dishes():
             for t in (1.0, temperature):
                 print(f"{name}, T={t}: ECE {100 * ece(logits, labels, t):.2f} %, NLL {nll(logits, labels, t):.3f}")
+
+    def print_coverage(self, promise: PredictionSet, temperature: float) -> None:
+        """Print how often the sets hold the true dish, and how large they are."""
+        print(f"prediction sets of {100 * promise.coverage:g} %: every dish from {promise.threshold}")
+        for name, logits, labels in self._dishes():
+            inside = probabilities(logits, temperature) >= promise.threshold
+            covered, sizes = inside[np.arange(len(labels)), labels], inside.sum(axis=1)
+            print(f"{name}: hold the dish in {_percent(wilson(int(covered.sum()), len(covered)))}; {_spread(sizes)}")
+            print(f"  worst classes: {_worst(covered, labels)}")
+
+    def _dishes(self) -> list[tuple[str, Logits, NDArray[np.int64]]]:
+        return [
+            ("sharp/test", self.sharp, self.sharp_labels),
+            ("1 in 10 of food64/test", self.small, self.small_labels),
+        ]
 
 
 def _fit_not_food(food: Logits, fit: Logits, fresh: Fresh, temperature: float) -> NotFood:
@@ -110,7 +172,27 @@ def _fit_not_food(food: Logits, fit: Logits, fresh: Fresh, temperature: float) -
         shares = (_percent(wilson(int((scores >= least).sum()), len(scores))) for scores in others)
         print(f"| {name} | {areas[name]:.4f} | {least:.4f} | {' | '.join(shares)} |")
     best = max(areas, key=areas.__getitem__)
-    return NotFood(score=best, threshold=round(threshold(food_scores(food, best, temperature)), 4))
+    known, rest, unknown = (food_scores(logits, best, temperature) for logits in (food, fit, fresh.not_food))
+    chance = fit_chance(known, rest)
+    means = (float(chance_of_food(scores, chance).mean()) for scores in (known, rest, unknown))
+    print("mean chance of food: held out {:.2f}, not-food/fit {:.2f}, not-food/holdout {:.2f}".format(*means))
+    return NotFood(score=best, threshold=round(threshold(known), 4), chance=chance)
+
+
+def _spread(sizes: NDArray[np.int64]) -> str:
+    alone, none = 100 * (sizes == 1).mean(), 100 * (sizes == 0).mean()
+    middle = f"mean {sizes.mean():.2f}, median {np.median(sizes):g}, most {sizes.max()}"
+    return f"dishes: {middle}, only one {alone:.0f} %, none {none:.1f} %"
+
+
+def _worst(covered: NDArray[np.bool_], labels: NDArray[np.int64], count: int = 5) -> str:
+    shares = {CLASSES[label]: 100 * covered[labels == label].mean() for label in np.unique(labels)}
+    return ", ".join(f"{dish} {shares[dish]:.0f} %" for dish in sorted(shares, key=shares.__getitem__)[:count])
+
+
+def _rounded_down(value: float, places: int = 6) -> float:
+    """Return a value that is short to write and lets no dish out that the exact one lets in."""
+    return float(math.floor(value * 10**places) / 10**places)
 
 
 def _percent(share: Share) -> str:

@@ -38,10 +38,31 @@ class NotFood(_Frozen):
         score: ``max_probability`` (calibrated), ``max_logit``, ``energy`` (log-sum-exp of the logits), or one of the
             last two ``centred``: of the logits less their mean.
         threshold: Least score of food.
+        chance: How the score becomes the chance of food; ``None`` where that was not fitted.
     """
 
     score: ScoreName
     threshold: float
+    chance: "Logistic | None" = None
+
+
+class Logistic(_Frozen):
+    """``1 / (1 + exp(-slope * (score - midpoint)))``: a score of any scale as a chance, 0..1."""
+
+    slope: float
+    midpoint: float
+
+
+class PredictionSet(_Frozen):
+    """Which dishes an answer has to name so that the true one is among them as often as promised.
+
+    Attributes:
+        coverage: The promise: the share of photos whose true dish is in the set, 0..1.
+        threshold: Least calibrated probability of a dish in the set.
+    """
+
+    coverage: float = Field(gt=0, lt=1)
+    threshold: float = Field(gt=0, lt=1)
 
 
 class Accuracy(_Frozen):
@@ -70,6 +91,7 @@ class Metadata(_Frozen):
         display_names: What people read, in the same order.
         temperature: What logits are divided by to make probabilities mean what they say.
         not_food: ``None`` where nothing was fitted: then nobody says whether a photo shows food.
+        prediction_set: ``None`` where nothing was fitted: then answers have no set.
     """
 
     name: str = Field(min_length=1)
@@ -79,6 +101,7 @@ class Metadata(_Frozen):
     preprocessing: Preprocessing = Preprocessing()
     temperature: float = Field(default=1.0, gt=0)
     not_food: NotFood | None = None
+    prediction_set: PredictionSet | None = None
     training_data: str = ""
     accuracy: tuple[Accuracy, ...] = ()
     licence: str = ""

@@ -1,4 +1,4 @@
-"""Logits → calibrated probabilities, ranked, and whether there is food at all."""
+"""Logits → calibrated probabilities, ranked; the set that holds the true dish; whether there is food at all."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from food_vision.errors import InternalError
-from food_vision.model.bundle import Bundle, NotFood, ScoreName
+from food_vision.model.bundle import Bundle, Logistic, NotFood, PredictionSet, ScoreName
 
 Floats = NDArray[np.floating]
 
@@ -25,11 +25,16 @@ class Scores:
 
     Attributes:
         ranked: All dishes, the likeliest first; equals in the order of the outputs.
+        prediction_set: The dishes that have to be named so that the true one is among them in ``coverage`` of cases,
+            the likeliest first; ``None`` where nothing was fitted.
+        coverage: As promised, 0..1; ``None`` as above.
         food: Whether the photo shows food; ``None`` where the model cannot tell.
-        food_score: What ``food`` rests on: the higher, the likelier food; ``None`` as above.
+        food_score: The chance of food, 0..1, where half of all photos show some; ``None`` where that was not fitted.
     """
 
     ranked: tuple[Ranked, ...]
+    prediction_set: tuple[str, ...] | None
+    coverage: float | None
     food: bool | None
     food_score: float | None
 
@@ -41,6 +46,7 @@ class Scorer:
         self._names = bundle.display_names
         self._temperature = bundle.metadata.temperature
         self._not_food: NotFood | None = bundle.metadata.not_food
+        self._set: PredictionSet | None = bundle.metadata.prediction_set
 
     def score(self, logits: Floats) -> Scores:
         """Return the scores of one photo's logits, ``float[classes]``.
@@ -55,13 +61,19 @@ class Scorer:
         chances = probabilities(logits, self._temperature)
         order = np.argsort(-chances, kind="stable")
         ranked = tuple(Ranked(self._names[index], float(chances[index])) for index in order)
-        return Scores(ranked, *self._food(logits))
+        return Scores(ranked, *self._prediction_set(ranked), *self._food(logits))
+
+    def _prediction_set(self, ranked: tuple[Ranked, ...]) -> tuple[tuple[str, ...] | None, float | None]:
+        if self._set is None:
+            return None, None
+        return tuple(dish for dish, score in ranked if score >= self._set.threshold), self._set.coverage
 
     def _food(self, logits: Floats) -> tuple[bool | None, float | None]:
         if self._not_food is None:
             return None, None
         score = float(food_scores(logits, self._not_food.score, self._temperature))
-        return score >= self._not_food.threshold, score
+        chance = self._not_food.chance
+        return score >= self._not_food.threshold, None if chance is None else float(chance_of_food(score, chance))
 
 
 def probabilities(logits: Floats, temperature: float) -> NDArray[np.float64]:
@@ -86,3 +98,9 @@ def food_scores(logits: Floats, name: ScoreName, temperature: float) -> NDArray[
     if name.endswith("max_logit"):
         return np.asarray(highest)
     return np.asarray(highest + np.log(np.exp(exact - highest[..., np.newaxis]).sum(axis=-1)))
+
+
+def chance_of_food(scores: NDArray[np.float64] | float, chance: Logistic) -> NDArray[np.float64]:
+    """Return the chance of food, 0..1, for scores as ``food_scores`` gives them."""
+    exponent = -chance.slope * (np.asarray(scores, np.float64) - chance.midpoint)
+    return np.asarray(1 / (1 + np.exp(np.clip(exponent, -700, 700))))
