@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from food_vision.model.bundle import Accuracy, Bundle, load_bundle
+from food_vision.model.bundle import Accuracy, Bundle, Calibration, load_bundle
 from food_vision.model.engine import Engine
 from food_vision.preprocessing import Preprocessing
 from training.checkpoint import WEIGHTS, write_metadata
@@ -50,7 +50,8 @@ def main() -> None:
     rows = evaluate(bundle, engine, arguments.data)
     print(_table(rows))
     if arguments.record:
-        write_metadata(arguments.weights, bundle.metadata.model_copy(update={"accuracy": _accuracy(rows)}))
+        measured = {"accuracy": _accuracy(rows), "calibration": _calibration(rows)}
+        write_metadata(arguments.weights, bundle.metadata.model_copy(update=measured))
         export(arguments.weights)
     report = _report(load_bundle(arguments.weights), engine, rows)
     arguments.report.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
@@ -103,7 +104,6 @@ def _percent(share: Share) -> str:
 
 
 def _accuracy(rows: Sequence[Row]) -> tuple[Accuracy, ...]:
-    wanted = [row for row in rows if row.photos in ("sharp/test", "food64/test")]
     return tuple(
         Accuracy(
             photos=row.photos,
@@ -113,9 +113,19 @@ def _accuracy(rows: Sequence[Row]) -> tuple[Accuracy, ...]:
             high=round(share.high, 4),
             count=share.photos,
         )
-        for row in wanted
+        for row in _recorded(rows)
         for measure, share in (("top-1", row.top1), ("top-5", row.top5), ("mean over classes", row.class_mean))
     )
+
+
+def _calibration(rows: Sequence[Row]) -> tuple[Calibration, ...]:
+    return tuple(
+        Calibration(photos=row.photos, error=round(row.ece, 4), count=row.top1.photos) for row in _recorded(rows)
+    )
+
+
+def _recorded(rows: Sequence[Row]) -> list[Row]:
+    return [row for row in rows if row.photos in ("sharp/test", "food64/test")]
 
 
 def _report(bundle: Bundle, engine: Engine, rows: Sequence[Row]) -> dict[str, Any]:

@@ -83,6 +83,20 @@ class Accuracy(_Frozen):
     count: int = Field(ge=1)
 
 
+class Calibration(_Frozen):
+    """How far scores are from what they promise.
+
+    Attributes:
+        photos: On which photos.
+        error: Expected calibration error of the first answer in 15 bins of equal width, 0..1.
+        count: How many photos.
+    """
+
+    photos: str
+    error: float = Field(ge=0, le=1)
+    count: int = Field(ge=1)
+
+
 class Metadata(_Frozen):
     """What a model says of itself; stands as JSON in the Keras file's attribute ``food_vision``.
 
@@ -104,6 +118,7 @@ class Metadata(_Frozen):
     prediction_set: PredictionSet | None = None
     training_data: str = ""
     accuracy: tuple[Accuracy, ...] = ()
+    calibration: tuple[Calibration, ...] = ()
     licence: str = ""
     origin: str = ""
 
