@@ -1,4 +1,7 @@
-"""The one place where a failure becomes an answer: ``application/problem+json`` (RFC 9457), in one shape."""
+"""The one place where a failure becomes an answer: ``application/problem+json`` (RFC 9457), in one shape.
+
+The Open Inference Protocol has a shape of its own, ``{"error": "…"}``; below its root the same problems take that one.
+"""
 
 import logging
 from collections.abc import Sequence
@@ -10,13 +13,16 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
 
 from food_vision.api.waiting import ClientGoneError
 from food_vision.errors import InternalError, InvalidParameter, MethodNotAllowed, NotFound, Problem
+from food_vision.logs import write
 
 log = logging.getLogger("food_vision")
 
 MEDIA_TYPE = "application/problem+json"
+OPEN_INFERENCE_ROOT = "/v2"
 CLIENT_CLOSED_REQUEST = 499
 """What proxies log for a caller who hung up; nobody reads the answer, the access log does."""
 
@@ -38,6 +44,14 @@ class ProblemResponse(JSONResponse):
         if problem.retry_after is not None:
             headers["Retry-After"] = str(problem.retry_after)
         super().__init__(problem_body(problem, request_id, docs_url), problem.status, headers)
+        self._for_open_inference = JSONResponse({"error": problem.detail}, problem.status, headers)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the answer in the shape that callers of this path read."""
+        if f"{scope['path']}/".startswith(f"{OPEN_INFERENCE_ROOT}/"):
+            await self._for_open_inference(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
 
 
 def problem_body(problem: Problem, request_id: str, docs_url: str) -> dict[str, object]:
@@ -59,7 +73,7 @@ def add_problem_handlers(app: FastAPI, docs_url: str) -> None:
     def respond(request: Request, problem: Problem, headers: dict[str, str] | None = None) -> Response:
         request.state.outcome = problem.code
         if problem.internal:
-            log.info("%s %s: %s", request.state.request_id, problem.code, problem.internal)
+            write(log, logging.INFO, id=request.state.request_id, outcome=problem.code, internal=problem.internal)
         return ProblemResponse(problem, request.state.request_id, docs_url, headers)
 
     async def raised(request: Request, error: Exception) -> Response:
