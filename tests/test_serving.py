@@ -139,3 +139,30 @@ def test_a_failing_engine_fails_its_batch_and_no_other() -> None:
         assert admission.taken == 0
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("rows", [0, 1, 3])
+def test_an_engine_that_answers_with_rows_too_few_or_too_many_fails_the_whole_batch(rows: int) -> None:
+    async def scenario() -> None:
+        go_on = threading.Event()
+
+        def miscounting(_: Pixels) -> Logits:
+            assert go_on.wait(10)
+            return np.ones((rows, 1), np.float32)
+
+        admission = Admission(3)
+        batcher = Batcher(miscounting, max_batch=2)
+
+        async def ask() -> None:
+            with admission.place() as place:
+                await batcher.infer(pixels(1), place)
+
+        asked = [asyncio.create_task(ask()) for _ in range(2)]
+        await asyncio.sleep(0)
+        go_on.set()
+        async with asyncio.timeout(5):
+            answers = await asyncio.gather(*asked, return_exceptions=True)
+        assert [type(answer) for answer in answers] == [ValueError, ValueError]
+        await until(lambda: admission.taken == 0)
+
+    asyncio.run(scenario())

@@ -90,13 +90,15 @@ class Batcher:
         try:
             pixels = np.stack([job.pixels for job in batch])
             logits = await asyncio.get_running_loop().run_in_executor(self._thread, self._run, pixels)
+            # Before anyone is answered: with a row too few or too many, no row is known to be anyone's.
+            answers = list(zip(batch, logits, strict=True))
         except Exception as error:
             for job in batch:
                 if not job.answer.done():
                     job.answer.set_exception(error)
         else:
             ran = time.perf_counter() - started
-            for job, row in zip(batch, logits, strict=True):
+            for job, row in answers:
                 if not job.answer.done():
                     job.answer.set_result(Inferred(row, started - job.arrived, ran))
         finally:
