@@ -90,6 +90,12 @@ class Settings(BaseSettings):
     )
     fetch_slots: int = Field(64, ge=1, le=10_000, description="Fetches under way at once; one more is answered 503.")
     fetch_slots_per_host: int = Field(32, ge=1, le=10_000, description="Fetches under way at once from one host.")
+    fetch_bytes: int = Field(
+        256_000_000,
+        ge=1_000,
+        le=1_000_000_000_000,
+        description="Bytes that all fetches under way may hold together; past it one is answered 503.",
+    )
 
     # Photos
     max_photo_bytes: int = Field(20_000_000, ge=1_000, le=1_000_000_000, description="Largest photo taken, in bytes.")
@@ -111,6 +117,12 @@ class Settings(BaseSettings):
     max_batch: int = Field(8, ge=1, le=256, description="Most photos in one inference.")
     queue_limit: int = Field(
         64, ge=1, le=10_000, description="Photos admitted and not yet answered; one more is answered 503."
+    )
+    queue_bytes: int = Field(
+        256_000_000,
+        ge=1_000,
+        le=1_000_000_000_000,
+        description="Bytes that these photos may have together; past it one is answered 503.",
     )
 
     @property

@@ -30,7 +30,7 @@ async def fetching(
     fetcher = Fetcher(chosen, resolver, context or origin.client_context(), refusal_step=0)
     yield fetcher
     await fetcher.aclose()
-    assert fetcher.in_flight == 0
+    await wait_until(lambda: fetcher.in_flight == 0)
     assert await asyncio.to_thread(origin.all_left)
 
 

@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "food_vision"
-GROUND = {"errors", "settings", "preprocessing", "processors"}
+GROUND = {"errors", "settings", "preprocessing", "processors", "admission", "logs"}
 MAY_IMPORT = {
     "errors": set(),
     "settings": {"errors"},
+    "admission": {"errors"},
     "preprocessing": set(),
     "processors": set(),
+    "logs": set(),
     "reference": GROUND,
     "intake": GROUND,
     "model": GROUND,

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from food_vision.errors import AddressNotAllowed, Overloaded, SourceTimeout
+from food_vision.errors import AddressNotAllowed, Overloaded, Problem, SourceTimeout
 from tests.fetching import cancel, fetching, problem_of, wait_until
 from tests.origin import Origin
 from tests.tricks import PHOTO
@@ -54,6 +54,42 @@ async def test_a_look_up_that_stalls(origin: Origin) -> None:
         assert type(await problem_of(fetcher, origin.url("/photo.jpg"))) is SourceTimeout
         release.set()
     assert origin.connections == 0
+
+
+async def test_a_slot_is_taken_until_its_look_up_has_ended(origin: Origin) -> None:
+    release = threading.Event()
+
+    def stalling(host: str) -> list[str]:
+        if host.startswith("mute"):
+            release.wait(10)
+        return ["127.0.0.1"]
+
+    async with fetching(origin, stalling, fetch_timeout=0.3, fetch_slots=2) as fetcher:
+        for number in range(2):
+            mute = origin.url("/photo.jpg", host=f"mute{number}.example")
+            assert type(await problem_of(fetcher, mute)) is SourceTimeout
+        started = time.monotonic()
+        assert type(await problem_of(fetcher, origin.url("/photo.jpg"))) is Overloaded
+        assert time.monotonic() - started < 0.2, "no look-up thread is free: said at once, not at the deadline"
+        release.set()
+        await wait_until(lambda: fetcher.in_flight == 0)
+        assert await fetcher.fetch(origin.url("/photo.jpg")) == PHOTO
+
+
+async def test_one_mute_name_does_not_take_every_slot(origin: Origin) -> None:
+    release = threading.Event()
+
+    def stalling(host: str) -> list[str]:
+        if host == "mute.example":
+            release.wait(10)
+        return ["127.0.0.1"]
+
+    async with fetching(origin, stalling, fetch_timeout=0.3, fetch_slots=2, fetch_slots_per_host=1) as fetcher:
+        mute = origin.url("/photo.jpg", host="mute.example")
+        assert type(await problem_of(fetcher, mute)) is SourceTimeout
+        assert type(await problem_of(fetcher, mute)) is Overloaded
+        assert await fetcher.fetch(origin.url("/photo.jpg")) == PHOTO
+        release.set()
 
 
 @pytest.fixture
@@ -108,6 +144,34 @@ async def test_slots_come_back_after_every_failure(origin: Origin) -> None:
             await problem_of(fetcher, origin.url(path))
         assert type(await problem_of(fetcher, "http://127.0.0.1:1/")) is AddressNotAllowed
         assert await fetcher.fetch(origin.url("/photo.jpg")) == PHOTO
+
+
+async def test_the_bytes_of_all_fetches_are_bounded(origin: Origin) -> None:
+    async with fetching(origin, fetch_bytes=100_000, fetch_timeout=5.0) as fetcher:
+        held = asyncio.create_task(fetcher.fetch(origin.url("/almost/60000")))
+        await wait_until(lambda: fetcher.bytes_held == 59_999)
+        assert type(await problem_of(fetcher, origin.url("/size/50000"))) is Overloaded
+        assert type(await problem_of(fetcher, origin.url("/chunked/50000"))) is Overloaded
+        assert len(await fetcher.fetch(origin.url("/size/40000"))) == 40_000
+        assert fetcher.bytes_held == 59_999
+        await cancel(held)
+        assert fetcher.bytes_held == 0
+        assert len(await fetcher.fetch(origin.url("/size/50000"))) == 50_000
+
+
+async def test_the_largest_photo_fits_when_it_is_alone(origin: Origin) -> None:
+    async with fetching(origin, fetch_bytes=1_000) as fetcher:
+        assert len(await fetcher.fetch(origin.url("/size/100000"))) == 100_000
+
+
+@pytest.mark.parametrize(
+    "path", ["/status/500", "/cut-short", "/reset", "/size/100001", "/chunked/100001", "/stall-in-body", "/photo.jpg"]
+)
+async def test_no_bytes_are_held_after_a_fetch(origin: Origin, path: str) -> None:
+    async with fetching(origin, fetch_timeout=0.4) as fetcher:
+        with contextlib.suppress(Problem):
+            await fetcher.fetch(origin.url(path))
+        assert fetcher.bytes_held == 0
 
 
 @pytest.mark.parametrize("path", ["/stall", "/stall-in-body", "/drip.jpg?pause=0.1", "/endless-headers"])

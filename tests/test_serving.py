@@ -3,14 +3,20 @@
 import asyncio
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from food_vision.admission import Admission, run_holding
 from food_vision.errors import Overloaded
-from food_vision.serving.admission import Admission
+from food_vision.intake.decode import PhotoLimits
+from food_vision.model.bundle import load_bundle
 from food_vision.serving.batching import Batcher
+from food_vision.serving.predictor import Predictor
+from food_vision.settings import Settings
+from tests.tricks import PHOTO
 
 Pixels = NDArray[np.uint8]
 Logits = NDArray[np.float32]
@@ -22,6 +28,8 @@ def pixels(value: int) -> Pixels:
 
 class SlowEngine:
     """Answers each photo with its first pixel, when told to; remembers the size of every batch."""
+
+    name = "slow"
 
     def __init__(self) -> None:
         self.batches: list[list[int]] = []
@@ -56,6 +64,72 @@ def test_a_place_is_taken_until_its_last_holder_lets_go() -> None:
     assert admission.taken == 1
     place.let_go()
     assert admission.taken == 0
+
+
+def test_the_bytes_of_all_places_are_bounded() -> None:
+    admission = Admission(10, max_bytes=100)
+    with admission.place(60):
+        with admission.place(40), pytest.raises(Overloaded):
+            admission.place(1)
+        with pytest.raises(Overloaded):
+            admission.place(41)
+        assert (admission.taken, admission.bytes_held) == (1, 60), "what was refused holds nothing"
+    assert admission.bytes_held == 0
+
+
+def test_a_photo_alone_fits_whatever_its_size() -> None:
+    admission = Admission(10, max_bytes=100)
+    with admission.place(500), pytest.raises(Overloaded):
+        admission.place(1)
+    with admission.place() as place:
+        place.add_bytes(80)
+        place.add_bytes(80)
+    assert admission.bytes_held == 0
+
+
+def test_bytes_are_held_until_the_last_holder_lets_go() -> None:
+    admission = Admission(10, max_bytes=100)
+    with admission.place(70) as place:
+        place.hold()
+    assert admission.bytes_held == 70
+    place.let_go()
+    assert admission.bytes_held == 0
+
+
+def test_work_in_a_thread_holds_its_places_after_the_caller_has_gone() -> None:
+    async def scenario() -> None:
+        first, second, go_on = Admission(1), Admission(1), threading.Event()
+        with ThreadPoolExecutor(1) as threads:
+            with first.place() as place, second.place() as other:
+                with pytest.raises(TimeoutError):
+                    async with asyncio.timeout(0.05):
+                        await run_holding((place, other), threads, go_on.wait, 10)
+                waiting = asyncio.create_task(run_holding((place,), threads, go_on.wait, 10))
+                await asyncio.sleep(0)
+                waiting.cancel()
+            await asyncio.sleep(0.05)
+            assert (first.taken, second.taken) == (1, 1)
+            go_on.set()
+            await until(lambda: (first.taken, second.taken) == (0, 0))
+
+    asyncio.run(scenario())
+
+
+def test_photos_that_wait_for_a_decoder_hold_bounded_bytes() -> None:
+    async def scenario() -> None:
+        bundle, engine = load_bundle(Settings().weights), SlowEngine()
+        limits = {"queue_limit": 10, "queue_bytes": 2 * len(PHOTO)}
+        predictor = Predictor(bundle, engine, PhotoLimits(), decode_threads=1, max_batch=1, **limits)
+        asked = [asyncio.create_task(predictor.predict(PHOTO)) for _ in range(2)]
+        await until(engine.started.is_set)
+        with pytest.raises(Overloaded):
+            await predictor.predict(PHOTO)
+        for task in asked:
+            task.cancel()
+        engine.go_on.set()
+        predictor.close()
+
+    asyncio.run(scenario())
 
 
 def test_photos_that_wait_together_run_together_and_each_gets_its_own_answer() -> None:

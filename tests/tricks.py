@@ -165,6 +165,13 @@ async def stall_in_body(ask: Ask, writer: Writer) -> None:
     await ask.reader.read()
 
 
+async def almost(ask: Ask, writer: Writer) -> None:
+    """So many bytes, but the last one never comes."""
+    count = int(ask.last)
+    writer.write(answer(bytes(count - 1), declared=count))
+    await ask.reader.read()
+
+
 async def slow(ask: Ask, writer: Writer) -> None:
     """A photo, but only after ``?pause=`` seconds."""
     await asyncio.sleep(float(ask.query.get("pause", "1")))
@@ -215,6 +222,7 @@ ROUTES: Mapping[str, Route] = {
     "drip-headers": drip_headers,
     "stall": stall,
     "stall-in-body": stall_in_body,
+    "almost": almost,
     "slow": slow,
     "reset": reset,
 }

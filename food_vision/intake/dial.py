@@ -12,6 +12,7 @@ import ssl
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from food_vision.admission import Place, run_holding
 from food_vision.errors import AddressNotAllowed, InvalidUrl, SourceFailed, StartupError
 from food_vision.intake.addresses import is_listed, refusal
 from food_vision.intake.links import Link, canonical_host
@@ -56,8 +57,13 @@ class Dialler:
         threads = min(settings.fetch_slots, MAX_LOOKUP_THREADS)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="lookup")
 
-    async def dial(self, link: Link) -> Connection:
+    async def dial(self, link: Link, places: tuple[Place, ...]) -> Connection:
         """Connect to a link's host, with TLS for https.
+
+        Args:
+            link: Where to.
+            places: Held until the look-up has ended. Given back at the caller's deadline, they would let in callers
+                for whom no look-up thread is free, and who would only wait for their own deadline.
 
         Raises:
             AddressNotAllowed: a refused host, address or port, an unknown name, or nobody listening.
@@ -65,7 +71,7 @@ class Dialler:
         """
         if self._hosts and link.host not in self._hosts:
             raise AddressNotAllowed(internal=f"{link.host}: not among the allowed hosts")
-        addresses = await self._look_up(link.host)
+        addresses = await self._look_up(link.host, places)
         for address in addresses:
             self._judge(address, link)
         connected = await self._connect_any(addresses[:MAX_ATTEMPTS], link)
@@ -75,9 +81,9 @@ class Dialler:
         """Take no more look-ups; those under way end by themselves."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    async def _look_up(self, host: str) -> Sequence[str]:
+    async def _look_up(self, host: str, places: tuple[Place, ...]) -> Sequence[str]:
         try:
-            addresses = await asyncio.get_running_loop().run_in_executor(self._pool, self._resolver, host)
+            addresses = await run_holding(places, self._pool, self._resolver, host)
         except (OSError, UnicodeError) as error:
             raise AddressNotAllowed(internal=f"{host}: look-up failed: {error}") from None
         if not addresses:

@@ -13,6 +13,7 @@ from typing import NamedTuple, Self
 import h11
 
 from food_vision import __version__
+from food_vision.admission import Place
 from food_vision.errors import PhotoTooLarge, SourceFailed
 from food_vision.intake.dial import Connection
 from food_vision.intake.links import Link
@@ -77,14 +78,16 @@ class Exchange:
             self._send(h11.EndOfMessage())
             return await self._head()
 
-    async def body(self, limit: int) -> bytes:
+    async def body(self, limit: int, place: Place) -> bytes:
         """Read the whole body.
 
         Args:
             limit: Most bytes that are taken, declared or counted.
+            place: Holds the bytes as they arrive.
 
         Raises:
             PhotoTooLarge: more than the limit.
+            Overloaded: no room for more bytes beside those of other places.
             SourceFailed: cut short, broken, or in crumbs.
         """
         if self._declared > limit:
@@ -94,9 +97,10 @@ class Exchange:
         with self._source_errors():
             while isinstance(event := await self._next_event(), h11.Data):
                 received += len(event.data)
-                pieces.append(bytes(event.data))
                 if received > limit:
                     raise _too_large(limit)
+                place.add_bytes(len(event.data))
+                pieces.append(bytes(event.data))
                 if len(pieces) > FREE_PIECES + received // BYTES_PER_PIECE:
                     raise self._failed(f"body in crumbs: {len(pieces)} pieces for {received} bytes")
                 if len(pieces) % PIECES_PER_TURN == 0:

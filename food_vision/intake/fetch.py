@@ -6,15 +6,14 @@ Environment proxies play no part: nothing here reads them. No cookies, credentia
 """
 
 import asyncio
-import contextlib
 import ssl
 import time
-from collections import Counter
-from collections.abc import Iterator
+from weakref import WeakValueDictionary
 
 import certifi
 
-from food_vision.errors import AddressNotAllowed, InvalidUrl, Overloaded, SourceFailed, SourceTimeout
+from food_vision.admission import Admission, Place
+from food_vision.errors import AddressNotAllowed, InvalidUrl, SourceFailed, SourceTimeout
 from food_vision.intake.dial import Dialler, Resolver, system_resolver
 from food_vision.intake.exchange import Exchange, Head
 from food_vision.intake.links import Link, follow, parse_link
@@ -44,13 +43,20 @@ class Fetcher:
     ) -> None:
         self._settings = settings
         self._dialler = Dialler(settings, resolver, ssl_context or _trust_certifi())
-        self._slots = Slots(settings.fetch_slots, settings.fetch_slots_per_host)
+        # Refused at once when all are taken: a queue here would only use up deadlines.
+        self._slots = Admission(settings.fetch_slots, settings.fetch_bytes, "fetch slots")
+        self._host_slots = HostSlots(settings.fetch_slots_per_host)
         self._refusal_step = refusal_step
 
     @property
     def in_flight(self) -> int:
-        """Fetches under way."""
+        """Fetches under way, and those whose name is still looked up after their caller has gone."""
         return self._slots.taken
+
+    @property
+    def bytes_held(self) -> int:
+        """Bytes that have arrived for them."""
+        return self._slots.bytes_held
 
     async def fetch(self, url: str) -> bytes:
         """Fetch the body behind a link.
@@ -64,7 +70,7 @@ class Fetcher:
             PhotoTooLarge: more bytes than are taken, declared or counted.
             SourceFailed: any answer but a whole, uncompressed 200 after at most ``max_redirects`` redirects.
             SourceTimeout: not done within ``fetch_timeout``.
-            Overloaded: no slot free, in all or for the host.
+            Overloaded: no slot free, in all or for the host, or too many bytes held by all fetches.
         """
         link = parse_link(url)
         started = time.monotonic()
@@ -79,17 +85,17 @@ class Fetcher:
         self._dialler.close()
 
     async def _fetch_in_time(self, link: Link) -> bytes:
-        with self._slots.one():
+        with self._slots.place() as place:
             try:
                 async with asyncio.timeout(self._settings.fetch_timeout):
-                    return await self._follow(link)
+                    return await self._follow(link, place)
             except TimeoutError:
                 raise SourceTimeout(internal=f"{link.host}: not done within {self._settings.fetch_timeout} s") from None
 
-    async def _follow(self, link: Link) -> bytes:
+    async def _follow(self, link: Link, place: Place) -> bytes:
         seen = {link}
         for _ in range(self._settings.max_redirects + 1):
-            found = await self._hop(link)
+            found = await self._hop(link, place)
             if isinstance(found, bytes):
                 return found
             if found in seen:
@@ -98,15 +104,15 @@ class Fetcher:
             link = found
         raise SourceFailed("The link redirects too many times.", internal=f"ends at {link.host}")
 
-    async def _hop(self, link: Link) -> bytes | Link:
-        """Give the photo, or where the link redirects to. The slot is per hop: a redirect must not go round it."""
-        with self._slots.one_of(link.host):
-            async with Exchange(await self._dialler.dial(link), link) as exchange:
+    async def _hop(self, link: Link, place: Place) -> bytes | Link:
+        """Give the photo, or where the link redirects to. A host's slot is per hop: a redirect must not go round it."""
+        with self._host_slots.place(link.host) as host_place:
+            async with Exchange(await self._dialler.dial(link, (place, host_place)), link) as exchange:
                 head = await exchange.get()
                 if head.status in REDIRECTS:
                     return self._redirect(link, head)
                 self._check(link, head)
-                return await exchange.body(self._settings.max_photo_bytes)
+                return await exchange.body(self._settings.max_photo_bytes, place)
 
     def _redirect(self, link: Link, head: Head) -> Link:
         status, locations = {"source_status": head.status}, set(head.values(b"location"))
@@ -148,37 +154,22 @@ class Fetcher:
             await asyncio.sleep(self._refusal_step - (time.monotonic() - started) % self._refusal_step)
 
 
-class Slots:
-    """How many fetches are under way, in all and per host, so that the service is nobody's amplifier."""
+class HostSlots:
+    """How many fetches are under way per host, so that the service is nobody's amplifier."""
 
-    def __init__(self, in_all: int, per_host: int) -> None:
-        self._in_all, self._per_host = in_all, per_host
-        self._hosts: Counter[str] = Counter()
-        self.taken = 0
+    def __init__(self, per_host: int) -> None:
+        self._per_host = per_host
+        # A host is forgotten with the last place that it has.
+        self._hosts: WeakValueDictionary[str, Admission] = WeakValueDictionary()
 
-    @contextlib.contextmanager
-    def one(self) -> Iterator[None]:
-        """Hold a slot, or raise ``Overloaded`` at once: a queue here would only use up deadlines."""
-        if self.taken >= self._in_all:
-            raise Overloaded(internal="all fetch slots are taken")
-        self.taken += 1
-        try:
-            yield
-        finally:
-            self.taken -= 1
+    def place(self, host: str) -> Place:
+        """Take one of a host's slots.
 
-    @contextlib.contextmanager
-    def one_of(self, host: str) -> Iterator[None]:
-        """Hold one of a host's slots, or raise ``Overloaded`` at once."""
-        if self._hosts[host] >= self._per_host:
-            raise Overloaded(internal=f"all fetch slots for {host} are taken")
-        self._hosts[host] += 1
-        try:
-            yield
-        finally:
-            self._hosts[host] -= 1
-            if not self._hosts[host]:
-                del self._hosts[host]
+        Raises:
+            Overloaded: when none is free.
+        """
+        slots = self._hosts.setdefault(host, Admission(self._per_host, name=f"fetch slots for {host}"))
+        return slots.place()
 
 
 def _trust_certifi() -> ssl.SSLContext:

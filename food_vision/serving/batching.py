@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from food_vision.serving.admission import Place
+from food_vision.admission import Place
 
 Pixels = NDArray[np.uint8]
 Logits = NDArray[np.float32]

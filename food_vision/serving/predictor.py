@@ -1,22 +1,20 @@
 """The one path from a photo's bytes to an answer; the API, the command line and the benchmarks all take it."""
 
-import asyncio
-import contextlib
 import math
 import os
 import threading
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from food_vision.admission import Admission, Place, run_holding
 from food_vision.intake.decode import Photo, PhotoLimits, decode
 from food_vision.model.bundle import Bundle
 from food_vision.model.engine import Engine
 from food_vision.model.scores import Scorer, Scores
-from food_vision.serving.admission import Admission, Place
 from food_vision.serving.batching import Batcher, Inferred
 
 DECODER_NICENESS = 10
@@ -50,6 +48,7 @@ class Predictor:
         decode_threads: Photos decoded at once.
         max_batch: Most photos in one inference.
         queue_limit: Photos inside at once, waiting ones included.
+        queue_bytes: Bytes of their files, all together.
     """
 
     def __init__(
@@ -61,12 +60,13 @@ class Predictor:
         decode_threads: int,
         max_batch: int,
         queue_limit: int,
+        queue_bytes: int = 256_000_000,
     ) -> None:
         self.bundle = bundle
         self._recipe = bundle.preprocessing
         self._limits = limits
         self._scorer = Scorer(bundle)
-        self._admission = Admission(queue_limit)
+        self._admission = Admission(queue_limit, queue_bytes)
         self._decoders = ThreadPoolExecutor(decode_threads, thread_name_prefix="decode", initializer=step_back)
         self._batcher = Batcher(engine.predict, max_batch)
         self.last_answer = -math.inf
@@ -76,10 +76,10 @@ class Predictor:
         """Tell the dish on an encoded photo.
 
         Raises:
-            Overloaded: when too many photos are inside already.
+            Overloaded: when too many photos are inside already, or too many bytes of them.
             CallerProblem: when the bytes are not a photo that we take.
         """
-        with self._admission.place() as place:
+        with self._admission.place(len(data)) as place:
             started = time.perf_counter()
             photo = await self._decode(data, place)
             decoded = time.perf_counter()
@@ -107,18 +107,7 @@ class Predictor:
         return scores
 
     async def _decode(self, data: bytes, place: Place) -> Photo:
-        loop = asyncio.get_running_loop()
-        place.hold()
-        decoding = self._decoders.submit(decode, data, self._recipe, self._limits)
-
-        def ended(_: Future[Photo]) -> None:
-            # At the very end the loop is closed before the last decoder is done; no place is needed any more.
-            with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(place.let_go)
-
-        decoding.add_done_callback(ended)
-        # Cancelling the wrapper cancels a decode that has not started; one that has keeps its place until it ends.
-        return await asyncio.wrap_future(decoding)
+        return await run_holding((place,), self._decoders, decode, data, self._recipe, self._limits)
 
 
 def step_back() -> None:

@@ -1,0 +1,119 @@
+"""How many photos may be inside at once, how many bytes they may hold, and when a place is free again."""
+
+import asyncio
+import contextlib
+import math
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from types import TracebackType
+from typing import ParamSpec, TypeVar
+
+from food_vision.errors import Overloaded
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+
+
+class Admission:
+    """A bounded number of places; past it, callers are refused at once instead of queued for ever.
+
+    Used from the event loop only.
+
+    Args:
+        limit: Places there are.
+        max_bytes: Bytes that all places may hold together. One that is alone may hold more: how large one photo may
+            be is decided elsewhere, and a photo that fits nowhere would be refused as "try again" for ever.
+        name: What the places are called in the log.
+    """
+
+    def __init__(self, limit: int, max_bytes: float = math.inf, name: str = "places") -> None:
+        self.limit = limit
+        self.max_bytes = max_bytes
+        self.name = name
+        self.taken = 0
+        self.bytes_held = 0
+
+    def place(self, size: int = 0) -> "Place":
+        """Take a place, and room for ``size`` bytes.
+
+        Raises:
+            Overloaded: when no place is free, or no room for the bytes.
+        """
+        if self.taken >= self.limit:
+            raise Overloaded(internal=f"all {self.limit} {self.name} are taken")
+        place = Place(self)
+        place.add_bytes(size)
+        self.taken += 1
+        return place
+
+
+class Place:
+    """One photo's place, held by its caller and by every thread that works for it.
+
+    A caller who leaves lets go of the place, but a thread cannot be stopped half way: the place counts as taken until
+    the last holder has let go. Otherwise callers who give up early could start more work than there are processors.
+    """
+
+    def __init__(self, admission: Admission) -> None:
+        self._admission = admission
+        self._holders = 0
+        self._bytes = 0
+
+    def add_bytes(self, count: int) -> None:
+        """Take room for more bytes; it is given back with the place.
+
+        Raises:
+            Overloaded: when there is none left beside what other places hold.
+        """
+        held_by_others = self._admission.bytes_held - self._bytes
+        if held_by_others and self._admission.bytes_held + count > self._admission.max_bytes:
+            raise Overloaded(internal=f"{self._admission.name} hold {self._admission.bytes_held:,} bytes already")
+        self._bytes += count
+        self._admission.bytes_held += count
+
+    def hold(self) -> None:
+        """Add a holder."""
+        self._holders += 1
+
+    def let_go(self) -> None:
+        """Take a holder away; the last one gives the place back."""
+        self._holders -= 1
+        if self._holders == 0:
+            self._admission.taken -= 1
+            self._admission.bytes_held -= self._bytes
+
+    def __enter__(self) -> "Place":
+        self.hold()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.let_go()
+
+
+async def run_holding(
+    places: tuple[Place, ...],
+    threads: Executor,
+    work: Callable[Arguments, Result],
+    *args: Arguments.args,
+    **kwargs: Arguments.kwargs,
+) -> Result:
+    """Do work in a thread that holds places until it has truly ended, also when the caller has long left."""
+    loop = asyncio.get_running_loop()
+    for place in places:
+        place.hold()
+
+    def let_go() -> None:
+        for place in places:
+            place.let_go()
+
+    def ended(_: Future[Result]) -> None:
+        # At the very end the loop is closed before the last thread is done; no place is needed any more.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(let_go)
+
+    running = threads.submit(work, *args, **kwargs)
+    running.add_done_callback(ended)
+    # Cancelling the wrapper cancels work that has not started; what has keeps its places until it ends.
+    return await asyncio.wrap_future(running)
