@@ -10,6 +10,7 @@ from food_vision import __version__
 from food_vision.api.contract import NOT_FOOD_HEADER, contract_routes
 from food_vision.api.middleware import LastResort, RequestContext
 from food_vision.api.operations import operations_routes
+from food_vision.api.page import page_routes
 from food_vision.api.problems import add_problem_handlers
 from food_vision.intake.fetch import Fetcher
 from food_vision.serving.build import build_predictor
@@ -41,6 +42,7 @@ def create_app(settings: Settings) -> FastAPI:
     app = FastAPI(
         title="Food Vision", version=__version__, description=DESCRIPTION, lifespan=lifespan, redirect_slashes=False
     )
+    app.include_router(page_routes(settings.max_photo_bytes))
     app.include_router(contract_routes(fetcher, predictor, settings.request_timeout))
     app.include_router(operations_routes(Readiness(predictor)))
     add_problem_handlers(app, settings.docs_url)

@@ -1,4 +1,4 @@
-"""The tutorial's two routes, to the letter: people have scripts against them."""
+"""The tutorial's prediction, to the letter: people have scripts against it. Its ``/`` is in ``page.py``."""
 
 from typing import Annotated
 
@@ -63,16 +63,11 @@ ImageLink = Annotated[
 
 
 def contract_routes(fetcher: Fetcher, predictor: Predictor, request_timeout: float) -> APIRouter:
-    """Return the routes of the contract, working with the given parts."""
+    """Return the contract's prediction, working with the given parts."""
     router = APIRouter(tags=["contract"])
 
     async def answer_for(link: str) -> Answer:
         return await predictor.predict(await fetcher.fetch(link))
-
-    @router.head("/", include_in_schema=False)
-    @router.get("/", operation_id="welcome", summary="Say hello")
-    async def welcome() -> Message:
-        return Message(message=WELCOME)
 
     @router.post("/net/image/prediction", include_in_schema=False)
     @router.post(
