@@ -8,12 +8,14 @@ from fastapi.middleware.cors import CORSMiddleware
 
 from food_vision import __version__
 from food_vision.api.contract import NOT_FOOD_HEADER, contract_routes
+from food_vision.api.gate import Gate
 from food_vision.api.middleware import LastResort, RequestContext
 from food_vision.api.operations import operations_routes
-from food_vision.api.page import page_routes
 from food_vision.api.problems import add_problem_handlers
-from food_vision.intake.fetch import Fetcher
 from food_vision.serving.build import build_predictor
+from food_vision.serving.drain import Drain
+from food_vision.serving.metrics import Metrics, WatchedFetcher
+from food_vision.serving.protection import KeyRing, RateLimiter
 from food_vision.serving.readiness import Readiness
 from food_vision.settings import Settings
 
@@ -22,6 +24,8 @@ Send a link to a photo, get the dish. Scores are calibrated probabilities; failu
 explained at [/docs/errors.md](/docs/errors.md).
 """
 
+EXPOSED_HEADERS = ["X-Request-ID", "Retry-After", "RateLimit", "RateLimit-Policy", "Server-Timing", NOT_FOOD_HEADER]
+
 
 def create_app(settings: Settings) -> FastAPI:
     """Return the service, its model loaded and its threads ready.
@@ -29,11 +33,14 @@ def create_app(settings: Settings) -> FastAPI:
     Raises:
         StartupError: when the model's files cannot be used.
     """
-    fetcher = Fetcher(settings)
-    predictor = build_predictor(settings)
+    metrics, drain = Metrics(settings.metrics_folder), Drain(settings.drain_delay)
+    fetcher = WatchedFetcher(settings, metrics)
+    predictor = build_predictor(settings, metrics)
+    metrics.name_the_model(predictor.bundle.name, predictor.bundle.version, predictor.bundle.sha256, settings.engine)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        drain.take_over()
         yield
         await fetcher.aclose()
         predictor.close()
@@ -42,18 +49,31 @@ def create_app(settings: Settings) -> FastAPI:
     app = FastAPI(
         title="Food Vision", version=__version__, description=DESCRIPTION, lifespan=lifespan, redirect_slashes=False
     )
-    app.include_router(page_routes(settings.max_photo_bytes))
     app.include_router(contract_routes(fetcher, predictor, settings.request_timeout))
-    app.include_router(operations_routes(Readiness(predictor)))
+    app.include_router(operations_routes(Readiness(predictor, drain), metrics))
     add_problem_handlers(app, settings.docs_url)
     # The last one added sees a request first.
+    _add_gate(app, settings, metrics)
     app.add_middleware(LastResort, docs_url=settings.docs_url)
     app.add_middleware(
         CORSMiddleware,
         allow_origins=settings.cors_origins,
         allow_methods=["*"],
         allow_headers=["*"],
-        expose_headers=["X-Request-ID", "Retry-After", NOT_FOOD_HEADER],
+        expose_headers=EXPOSED_HEADERS,
     )
-    app.add_middleware(RequestContext)
+    app.add_middleware(RequestContext, metrics=metrics, drain=drain)
     return app
+
+
+def _add_gate(app: FastAPI, settings: Settings, metrics: Metrics) -> None:
+    if not (settings.api_keys or settings.metrics_key or settings.rate_limit):
+        return
+    app.add_middleware(
+        Gate,
+        keys=KeyRing(key.get_secret_value() for key in settings.api_keys),
+        metrics_keys=KeyRing([settings.metrics_key.get_secret_value()] if settings.metrics_key else []),
+        limiter=RateLimiter(settings.rate_limit) if settings.rate_limit else None,
+        metrics=metrics,
+        docs_url=settings.docs_url,
+    )

@@ -3,16 +3,22 @@
     Problem
     ├── CallerProblem                       the request is at fault
     │   ├── MalformedBody        400        the body is not what the route reads
+    │   ├── MissingKey           401        the service asks for a key
+    │   ├── WrongKey             403        the key is not one of the service's
     │   ├── AddressNotAllowed    403        the link's host may not be contacted
     │   ├── NotFound             404        no such route
     │   ├── MethodNotAllowed     405        the route takes another method
+    │   ├── NotAcceptable        406        the route gives none of the types asked for
+    │   ├── RequestTimeout       408        the body did not arrive in time
     │   ├── PhotoTooLarge        413        too many bytes, declared or counted
+    │   ├── TooManyItems         413        more photos, or more fields of a form, than are taken at once
     │   ├── UnsupportedFormat    415        not one of the formats we decode
     │   ├── InvalidParameter     422        a parameter of the request is out of range
     │   ├── InvalidUrl           422        the link is not one we can follow
     │   ├── UndecodablePhoto     422        broken, truncated or not a photo at all
     │   ├── TooManyPixels        422        larger than we are willing to decode
-    │   └── PhotoTooSmall        422        too few pixels, or too long and thin
+    │   ├── PhotoTooSmall        422        too few pixels, or too long and thin
+    │   └── RateLimited          429        too many requests from one caller
     ├── SourceProblem                       the link's server is at fault
     │   ├── SourceFailed         502        it answered, but not with a photo
     │   └── SourceTimeout        504        it did not answer in time
@@ -49,7 +55,7 @@ class Problem(Exception):
     detail: str
     advice: ClassVar[str]
     """What a caller can do about it; a paragraph of ``docs/errors.md``."""
-    retry_after: ClassVar[int | None] = None
+    retry_after: int | None = None
     """Seconds after which trying again makes sense, sent as ``Retry-After``."""
 
     def __init__(
@@ -69,6 +75,21 @@ class MalformedBody(CallerProblem):
     status, code, title = 400, "malformed_body", "Malformed body"
     detail = "The body of the request cannot be read."
     advice = "The answer's `detail` says what is wrong with the body, and where. `/docs` shows what each route reads."
+
+
+class MissingKey(CallerProblem):
+    status, code, title = 401, "missing_key", "Missing key"
+    detail = "This service asks for a key."
+    advice = (
+        "Send the key that the operator gave you, as `X-API-Key: KEY` or as `Authorization: Bearer KEY`; never in the "
+        "URL."
+    )
+
+
+class WrongKey(CallerProblem):
+    status, code, title = 403, "wrong_key", "Wrong key"
+    detail = "The key is not one that this service knows."
+    advice = "Check the key for spaces and line ends; it may have been replaced by the operator."
 
 
 class AddressNotAllowed(CallerProblem):
@@ -95,10 +116,28 @@ class MethodNotAllowed(CallerProblem):
     advice = "The `Allow` header of the answer names the methods it takes."
 
 
+class NotAcceptable(CallerProblem):
+    status, code, title = 406, "not_acceptable", "Not acceptable"
+    detail = "There is no answer of a type that the request's Accept header takes."
+    advice = "Ask for `application/json`, or leave the `Accept` header out; `/docs` names what else a route gives."
+
+
+class RequestTimeout(CallerProblem):
+    status, code, title = 408, "request_timeout", "Request timed out"
+    detail = "The body of the request did not arrive in time."
+    advice = "Send it again over a faster connection, or send a smaller photo. The operator sets how long is waited."
+
+
 class PhotoTooLarge(CallerProblem):
     status, code, title = 413, "photo_too_large", "Photo too large"
     detail = "The photo has more bytes than are taken."
     advice = "Send a smaller file: 1024 pixels on the short side are more than the model looks at."
+
+
+class TooManyItems(CallerProblem):
+    status, code, title = 413, "too_many_items", "Too many items"
+    detail = "There are more photos than are taken at once."
+    advice = "Split the batch into several requests; the answer's `detail` says how many are taken."
 
 
 class UnsupportedFormat(CallerProblem):
@@ -141,6 +180,19 @@ class PhotoTooSmall(CallerProblem):
     status, code, title = 422, "photo_too_small", "Photo too small"
     detail = "The photo is too small, or too long and thin, to show a dish."
     advice = "Send a photo of at least 8 pixels on each side, and no side more than 20 times the other."
+
+
+class RateLimited(CallerProblem):
+    status, code, title = 429, "rate_limited", "Rate limited"
+    detail = "Too many requests in too short a time."
+    advice = (
+        "Wait for the seconds in `Retry-After`, then try again. `RateLimit-Policy` says how many requests (`q`) are "
+        "taken in how many seconds (`w`), `RateLimit` how many are left (`r`) and when there is one more (`t`)."
+    )
+
+    def __init__(self, seconds: int = 1) -> None:
+        super().__init__()
+        self.retry_after = seconds
 
 
 class SourceProblem(Problem):

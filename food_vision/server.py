@@ -1,23 +1,28 @@
 """Starts the server: one sentence and a non-zero exit where it cannot, whatever the reason."""
 
 import ctypes
-import logging
 import os
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NoReturn
 
 import uvicorn
 from fastapi import FastAPI
+from prometheus_client import disable_created_metrics
 
 from food_vision.app import create_app
 from food_vision.errors import StartupError
+from food_vision.logs import set_up_logging
 from food_vision.settings import Settings, load_settings
 
 M_MMAP_THRESHOLD = -3
 MMAP_THRESHOLD_BYTES = 1 << 20
+METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
 
 def run(application: str) -> None:
@@ -28,19 +33,20 @@ def run(application: str) -> None:
         _try_in_a_child(application)
     # uvicorn finishes what is under way and then hands the signal on: that was a clean end, not a death by signal.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    uvicorn.run(
-        application,
-        host=settings.host,
-        port=settings.port,
-        workers=settings.workers,
-        forwarded_allow_ips=settings.forwarded_allow_ips,
-        log_level=settings.log_level,
-        timeout_keep_alive=settings.keep_alive,
-        timeout_graceful_shutdown=settings.drain_timeout,
-        access_log=False,
-        server_header=False,
-        ws="none",
-    )
+    with _shared_figures(settings):
+        uvicorn.run(
+            application,
+            host=settings.host,
+            port=settings.port,
+            workers=settings.workers,
+            forwarded_allow_ips=settings.forwarded_allow_ips,
+            log_level=settings.log_level,
+            timeout_keep_alive=settings.keep_alive,
+            timeout_graceful_shutdown=settings.drain_timeout,
+            access_log=False,
+            server_header=False,
+            ws="none",
+        )
 
 
 def app_or_exit() -> FastAPI:
@@ -48,6 +54,8 @@ def app_or_exit() -> FastAPI:
     settings = settings_or_exit()
     set_up_logging(settings.log_level)
     give_memory_back()
+    # Prometheus looks at counts only; a time of birth for each would double what is sent to it.
+    disable_created_metrics()
     try:
         return create_app(settings)
     except StartupError as error:
@@ -60,16 +68,6 @@ def settings_or_exit() -> Settings:
         return load_settings()
     except StartupError as error:
         _exit(str(error))
-
-
-def set_up_logging(level: str) -> None:
-    """Send our lines to standard error; uvicorn's access log is silenced: it would write links with their queries."""
-    logging.getLogger("uvicorn.access").disabled = True
-    log = logging.getLogger("food_vision")
-    log.setLevel(level.upper())
-    if not log.handlers:
-        log.addHandler(logging.StreamHandler(sys.stderr))
-    log.propagate = False
 
 
 def give_memory_back() -> None:
@@ -98,6 +96,22 @@ def _try_in_a_child(application: str) -> None:
     trial = subprocess.run([sys.executable, "-c", f"import {module}"], check=False)  # noqa: S603 - our own words
     if trial.returncode:
         sys.exit(trial.returncode)
+
+
+@contextmanager
+def _shared_figures(settings: Settings) -> Iterator[None]:
+    """Have a folder where several workers keep their figures, so that one scrape shows all; one needs none."""
+    if settings.workers == 1 or settings.metrics_folder:
+        yield
+        return
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="food-vision-metrics-", ignore_cleanup_errors=True)
+    except OSError as error:
+        _exit(f"several workers need a temporary folder for their figures, and there is none: {error.strerror}.")
+    with folder as name:
+        # Not for this process: the workers find it in their environment, where prometheus_client looks for it.
+        os.putenv(METRICS_FOLDER, name)
+        yield
 
 
 def _exit(reason: str) -> NoReturn:

@@ -4,12 +4,13 @@ This is the only place where the environment is read. Settings have the prefix `
 ``WEB_CONCURRENCY`` and ``FORWARDED_ALLOW_IPS`` mean what platforms mean by them.
 """
 
+import os
 from collections.abc import Iterator
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
-from pydantic import AliasChoices, Field, ValidationError, field_validator
+from pydantic import AliasChoices, DirectoryPath, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from food_vision.errors import StartupError
@@ -19,6 +20,11 @@ Network = IPv4Network | IPv6Network
 Names = Annotated[tuple[str, ...], NoDecode]
 Ports = Annotated[tuple[int, ...], NoDecode]
 Networks = Annotated[tuple[Network, ...], NoDecode]
+Secret = Annotated[SecretStr, Field(min_length=16)]
+Secrets = Annotated[tuple[Secret, ...], NoDecode]
+
+SECRET = ("api_keys", "metrics_key", "client_key")
+"""Settings whose values no message repeats."""
 
 
 class Settings(BaseSettings):
@@ -54,12 +60,37 @@ class Settings(BaseSettings):
     keep_alive: int = Field(
         75, ge=1, le=3600, description="Seconds an idle connection is kept; longer than a load balancer's 60."
     )
+    drain_delay: float = Field(
+        0.0,
+        ge=0,
+        le=600,
+        description="Seconds that listening goes on after SIGTERM, readiness off; what routers need to notice. The "
+        "container has 2.",
+    )
     drain_timeout: int = Field(25, ge=0, le=3600, description="Seconds that requests in flight get after SIGTERM.")
     request_timeout: float = Field(
         28.0, gt=0, le=600, description="Seconds from a request's arrival to its answer, fetching included."
     )
+    body_timeout: float = Field(
+        20.0, gt=0, le=600, description="Seconds in which the body of a request must have arrived."
+    )
     docs_url: str = Field(
         "/docs", description="Where the error answers' `type` points: this, then `/errors.md#` and the code."
+    )
+
+    # Callers
+    api_keys: Secrets = Field(
+        (), description="If set, callers must send one of these keys, comma separated; at least 16 characters each."
+    )
+    rate_limit: int = Field(
+        0, ge=0, le=1_000_000, description="Requests per minute of one key, or of one address without keys; 0 for any."
+    )
+    metrics_key: Secret | None = Field(None, description="If set, `/metrics` asks for this key.")
+    metrics_folder: DirectoryPath | None = Field(
+        None,
+        description="Where several workers keep their figures for `/metrics`; `python main.py` makes one and removes "
+        "it by itself.",
+        validation_alias=AliasChoices("PROMETHEUS_MULTIPROC_DIR"),
     )
 
     # The model
@@ -99,6 +130,16 @@ class Settings(BaseSettings):
 
     # Photos
     max_photo_bytes: int = Field(20_000_000, ge=1_000, le=1_000_000_000, description="Largest photo taken, in bytes.")
+    max_items: int = Field(32, ge=1, le=1_000, description="Photos of one batch.")
+    max_batch_bytes: int = Field(
+        40_000_000, ge=1_000, le=1_000_000_000, description="Largest body of a batch, in bytes."
+    )
+    upload_bytes: int = Field(
+        128_000_000,
+        ge=1_000,
+        le=1_000_000_000_000,
+        description="Bytes that the bodies of all requests under way may have together; past it one is answered 503.",
+    )
     max_pixels: int = Field(50_000_000, ge=64, le=500_000_000, description="Most pixels decoded in one photo.")
     max_pixels_whole: int = Field(
         16_000_000,
@@ -124,6 +165,19 @@ class Settings(BaseSettings):
         le=1_000_000_000_000,
         description="Bytes that these photos may have together; past it one is answered 503.",
     )
+    cache_bytes: int = Field(
+        0,
+        ge=0,
+        le=100_000_000_000,
+        description="Memory for what the model said of photos seen before, by the hash of their bytes; 0 for none.",
+    )
+
+    # The command line
+    client_key: Secret | None = Field(
+        None,
+        description="The key that `food-vision predict --server` sends; unlike `--api-key` no list of processes "
+        "shows it.",
+    )
 
     @property
     def weights(self) -> Path:
@@ -131,7 +185,7 @@ class Settings(BaseSettings):
         beside_main = Path(__file__).parent.parent / self.model
         return beside_main if beside_main.exists() and not self.model.exists() else self.model
 
-    @field_validator("cors_origins", "allow_hosts", "allow_ports", mode="before")
+    @field_validator("api_keys", "cors_origins", "allow_hosts", "allow_ports", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         """Read ``a, b`` as two items, as operators write lists in one variable."""
@@ -170,6 +224,18 @@ def settings_table() -> Iterator[SettingRow]:
         yield SettingRow(_variable(name), _as_text(field.default), field.description or "")
 
 
+def settings_in_force(settings: Settings) -> Iterator[tuple[str, str, str]]:
+    """Yield variable, value and where it comes from for each setting; secrets are masked."""
+    for name in Settings.model_fields:
+        origin = "environment" if name in settings.model_fields_set else "default"
+        yield _variable(name), _as_text(getattr(settings, name)), origin
+
+
+def hand_down(**values: object) -> None:
+    """Put settings into the environment, where ``load_settings`` finds them in this process and in its workers."""
+    os.environ.update({_variable(name): str(value) for name, value in values.items() if value is not None})
+
+
 def _variable(name: str) -> str:
     alias = Settings.model_fields[name].validation_alias
     return str(alias.choices[0]) if isinstance(alias, AliasChoices) else PREFIX + name.upper()
@@ -196,4 +262,5 @@ def _complaints(error: ValidationError) -> Iterator[str]:
         name = variables.get(where) or where.removeprefix(PREFIX).lower()
         help_text = Settings.model_fields[name].description if name in Settings.model_fields else ""
         variable = _variable(name) if name in Settings.model_fields else where
-        yield f"{variable} is {item['input']!r}: {item['msg']}. {help_text}".strip()
+        got = "not shown here" if name in SECRET else repr(item["input"])
+        yield f"{variable} is {got}: {item['msg']}. {help_text}".strip()

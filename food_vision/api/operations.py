@@ -1,12 +1,19 @@
 """What operators and platforms ask: does the process serve, and does the model answer."""
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel
 
 from food_vision.api.responses import problem_responses
-from food_vision.errors import NotReady
+from food_vision.errors import Draining, MissingKey, NotReady, WrongKey
 from food_vision.reference import errors_page
+from food_vision.serving.metrics import Metrics
 from food_vision.serving.readiness import Readiness
+
+METRICS_EXAMPLE = """# HELP food_vision_requests_total Requests answered, by outcome.
+# TYPE food_vision_requests_total counter
+food_vision_requests_total{outcome="ok",route="/net/image/prediction/"} 1027.0
+"""
 
 
 class Status(BaseModel):
@@ -15,7 +22,7 @@ class Status(BaseModel):
     status: str
 
 
-def operations_routes(readiness: Readiness) -> APIRouter:
+def operations_routes(readiness: Readiness, metrics: Metrics) -> APIRouter:
     """Return the routes for platforms and operators."""
     router = APIRouter(tags=["operations"])
 
@@ -29,11 +36,26 @@ def operations_routes(readiness: Readiness) -> APIRouter:
         "/readyz",
         operation_id="readiness",
         summary="Does the model answer?",
-        responses=problem_responses(NotReady),
+        responses=problem_responses(NotReady, Draining),
     )
     async def ready() -> Status:
         await readiness.check()
         return Status(status="ready")
+
+    # Not async: with several workers this one reads files, and waits while another worker does.
+    @router.get(
+        "/metrics",
+        operation_id="metrics",
+        summary="Figures for Prometheus",
+        response_class=PlainTextResponse,
+        responses={
+            200: {"content": {"text/plain": {"example": METRICS_EXAMPLE}}},
+            **problem_responses(MissingKey, WrongKey),
+        },
+    )
+    def figures(request: Request) -> Response:
+        content, media_type = metrics.render(request.headers.get("accept", ""))
+        return Response(content, media_type=media_type)
 
     @router.get("/docs/errors.md", include_in_schema=False)
     async def errors() -> Response:

@@ -17,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from food_vision.api.waiting import ClientGoneError
 from food_vision.errors import InternalError, InvalidParameter, MethodNotAllowed, NotFound, Problem
+from food_vision.logs import write
 
 log = logging.getLogger("food_vision")
 
@@ -72,7 +73,7 @@ def add_problem_handlers(app: FastAPI, docs_url: str) -> None:
     def respond(request: Request, problem: Problem, headers: dict[str, str] | None = None) -> Response:
         request.state.outcome = problem.code
         if problem.internal:
-            log.info("%s %s: %s", request.state.request_id, problem.code, problem.internal)
+            write(log, logging.INFO, id=request.state.request_id, outcome=problem.code, internal=problem.internal)
         return ProblemResponse(problem, request.state.request_id, docs_url, headers)
 
     async def raised(request: Request, error: Exception) -> Response:

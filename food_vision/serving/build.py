@@ -4,11 +4,12 @@ from food_vision.intake.decode import PhotoLimits, prepare_pillow
 from food_vision.model.bundle import load_bundle
 from food_vision.model.engine import open_engine
 from food_vision.processors import usable_processors
+from food_vision.serving.metrics import Metrics
 from food_vision.serving.predictor import Predictor
 from food_vision.settings import Settings
 
 
-def build_predictor(settings: Settings) -> Predictor:
+def build_predictor(settings: Settings, metrics: Metrics | None = None) -> Predictor:
     """Return a predictor whose model is loaded and whose threads are ready.
 
     Raises:
@@ -24,4 +25,6 @@ def build_predictor(settings: Settings) -> Predictor:
         decode_threads=settings.decode_threads or usable_processors(),
         max_batch=settings.max_batch,
         queue_limit=settings.queue_limit,
+        cache_bytes=settings.cache_bytes,
+        metrics=metrics,
     )

@@ -6,7 +6,8 @@ import time
 
 from PIL import Image
 
-from food_vision.errors import NotReady
+from food_vision.errors import Draining, NotReady
+from food_vision.serving.drain import Drain
 from food_vision.serving.predictor import Predictor
 
 FRESH = 5.0
@@ -21,10 +22,12 @@ class Readiness:
 
     Args:
         predictor: The path that callers' photos take.
+        drain: Whether the end has begun.
     """
 
-    def __init__(self, predictor: Predictor) -> None:
+    def __init__(self, predictor: Predictor, drain: Drain) -> None:
         self._predictor = predictor
+        self._drain = drain
         self._photo = _built_in_photo()
         self._probing = asyncio.Lock()
 
@@ -32,12 +35,15 @@ class Readiness:
         """Return when the model answers.
 
         Raises:
+            Draining: when the end has begun.
             NotReady: when it does not, or not within a second.
         """
+        if self._drain.began:
+            raise Draining("The service is being stopped.")
         try:
             async with asyncio.timeout(PATIENCE), self._probing:
                 if time.monotonic() - self._predictor.last_answer > FRESH:
-                    await self._predictor.predict(self._photo)
+                    await self._predictor.predict_anew(self._photo)
         except TimeoutError:
             raise NotReady("The model does not answer in time.") from None
         except Exception as error:

@@ -1,0 +1,71 @@
+"""Several workers, one scrape: each worker keeps its figures in files of a folder that all of them share.
+
+The files are prometheus_client's, named ``KIND_PID.db``; a worker that has ended leaves its files behind. Its counts
+must stay, or sums would go down, so they move into ``KIND_0.db``; what it had in flight is gone with it. All this
+happens at a scrape, under a lock, so that no figure is seen twice or not at all.
+"""
+
+import fcntl
+import os
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.mmap_dict import MmapedDict
+from prometheus_client.multiprocess import MultiProcessCollector
+
+SUMS = ("counter", "histogram")
+THE_DEAD = 0
+"""Stands for a process id in the names of the files that hold the counts of ended workers."""
+
+
+@contextmanager
+def figures_of_all(folder: Path) -> Iterator[CollectorRegistry]:
+    """Give the figures of all workers, ended ones included; nobody else looks meanwhile. Blocks."""
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _bury_the_dead(folder)
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry, str(folder))
+        yield registry
+
+
+def _bury_the_dead(folder: Path) -> None:
+    for file in folder.glob("gauge_*.db"):
+        if not _alive(file):
+            file.unlink()
+    for kind in SUMS:
+        dead = [file for file in folder.glob(f"{kind}_*.db") if not _alive(file)]
+        if dead:
+            _add_up(dead, folder / f"{kind}_{THE_DEAD}.db")
+
+
+def _add_up(files: list[Path], grave: Path) -> None:
+    totals: defaultdict[str, float] = defaultdict(float)
+    for file in [*files, *([grave] if grave.exists() else [])]:
+        for key, value, *_ in MmapedDict.read_all_values_from_file(str(file)):
+            totals[key] += value
+    unfinished = grave.with_suffix(".new")
+    unfinished.unlink(missing_ok=True)
+    sums = MmapedDict(str(unfinished))
+    for key, value in totals.items():
+        sums.write_value(key, value, 0.0)
+    sums.close()
+    unfinished.replace(grave)
+    for file in files:
+        file.unlink()
+
+
+def _alive(file: Path) -> bool:
+    process = int(file.stem.rpartition("_")[2])
+    if process == THE_DEAD:
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
