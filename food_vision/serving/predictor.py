@@ -1,5 +1,6 @@
 """The one path from a photo's bytes to an answer; the API, the command line and the benchmarks all take it."""
 
+import asyncio
 import hashlib
 import math
 import os
@@ -16,6 +17,7 @@ from food_vision.intake.decode import Photo, PhotoLimits, decode
 from food_vision.intake.formats import Format
 from food_vision.model.bundle import Bundle
 from food_vision.model.engine import Engine
+from food_vision.model.explain import overlay, weights, with_parts_hidden
 from food_vision.model.scores import Scorer, Scores
 from food_vision.serving.batching import Batcher, Inferred
 from food_vision.serving.metrics import Metrics
@@ -35,11 +37,12 @@ class Timings:
 
 @dataclass(frozen=True, slots=True)
 class Original:
-    """The photo as it was sent: width and height in pixels when upright, and its format."""
+    """The photo as it was sent: width and height in pixels when upright, its format, and the SHA-256 of its bytes."""
 
     width: int
     height: int
     format: Format
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,24 @@ class Answer:
     scores: Scores
     photo: Original
     timings: Timings
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Explained:
+    """An answer, and what it rests on.
+
+    Attributes:
+        answer: As without an explanation.
+        dish: Which one is explained; ``score`` is its calibrated probability.
+        cells: ``float64[7, 7]``, 0..1: how much the dish rests on each part of the square that the model sees.
+        pixels: That square, ``uint8[size, size, 3]``.
+    """
+
+    answer: Answer
+    dish: str
+    score: float
+    cells: NDArray[np.float64]
+    pixels: NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +109,14 @@ class Predictor:
         metrics: Metrics | None = None,
     ) -> None:
         self.bundle = bundle
+        self.engine_name = engine.name
         self._recipe = bundle.preprocessing
         self._limits = limits
         self._scorer = Scorer(bundle)
         self._admission = Admission(queue_limit, queue_bytes)
         self._decoders = ThreadPoolExecutor(decode_threads, thread_name_prefix="decode", initializer=step_back)
         self._engine = engine
+        self._max_batch = max_batch
         self._batcher = Batcher(self._run, max_batch)
         self._cache: ResponseCache[_Known] = ResponseCache(cache_bytes)
         self._metrics = metrics or Metrics()
@@ -110,7 +133,7 @@ class Predictor:
         with self._metrics.photo(), self._admission.place(len(data)) as place:
             if not self._cache:
                 return await self._look(data, place)
-            key = await run_holding((place,), self._decoders, self._key, data)
+            key = await run_holding((place,), self._decoders, _sha256, data)
             known = self._cache.get(key)
             self._metrics.looked_up(known is not None)
             if known is None:
@@ -131,27 +154,59 @@ class Predictor:
         with self._metrics.photo(), self._admission.place() as place:
             return self._score(await self._batcher.infer(pixels, place))
 
+    async def explain(self, data: bytes, dish: str | None = None) -> Explained:
+        """Tell the dish on an encoded photo, and on which parts of it a dish rests: the likeliest, or another.
+
+        Costs an inference for each of 49 parts; they go in batches, so that other callers' photos come in between.
+
+        Raises:
+            Overloaded, CallerProblem: as ``predict`` does.
+            LookupError: when the model knows no such dish.
+        """
+        with self._metrics.photo(), self._admission.place(len(data)) as place:
+            decoded, answer, logits = await self._see(data, place)
+            ranked = next((known for known in answer.scores.ranked if known.dish == (dish or known.dish)), None)
+            if ranked is None:
+                raise LookupError(dish)
+            hidden = await self._infer_all(list(with_parts_hidden(decoded.pixels)), place)
+        cells = weights(logits, hidden, self.bundle.display_names.index(ranked.dish))
+        return Explained(answer, *ranked, cells, decoded.pixels)
+
+    async def draw(self, explained: Explained) -> bytes:
+        """Return a PNG of the square that the model sees, with what the dish rests on in light."""
+        with self._admission.place() as place:
+            return await run_holding((place,), self._decoders, overlay, explained.pixels, explained.cells)
+
     def close(self) -> None:
         """Give the threads back; work under way ends first."""
         self._decoders.shutdown(wait=False, cancel_futures=True)
         self._batcher.close()
 
     async def _look(self, data: bytes, place: Place, key: str | None = None) -> Answer:
-        started = time.perf_counter()
-        decoded = await self._decode(data, place)
-        decoding = time.perf_counter() - started
-        self._metrics.took("decode", decoding)
-        inferred = await self._batcher.infer(decoded.pixels, place)
-        photo = Original(decoded.width, decoded.height, decoded.format)
-        answer = Answer(self._score(inferred), photo, Timings(decoding, inferred.queued, inferred.ran))
+        _, answer, logits = await self._see(data, place)
         if key is not None:
             # A copy: the row is a view that would keep its whole batch in memory.
-            self._cache.put(key, _Known(inferred.logits.copy(), photo), inferred.logits.nbytes)
+            self._cache.put(key, _Known(logits.copy(), answer.photo), logits.nbytes)
             self._metrics.cache_holds(self._cache.bytes_kept)
         return answer
 
-    def _key(self, data: bytes) -> str:
-        return f"{self.bundle.sha256} {hashlib.sha256(data).hexdigest()}"
+    async def _see(self, data: bytes, place: Place) -> tuple[Photo, Answer, NDArray[np.float32]]:
+        started = time.perf_counter()
+        decoded, sha256 = await run_holding((place,), self._decoders, self._decode, data)
+        decoding = time.perf_counter() - started
+        self._metrics.took("decode", decoding)
+        inferred = await self._batcher.infer(decoded.pixels, place)
+        photo = Original(decoded.width, decoded.height, decoded.format, sha256)
+        answer = Answer(self._score(inferred), photo, Timings(decoding, inferred.queued, inferred.ran))
+        return decoded, answer, inferred.logits
+
+    async def _infer_all(self, photos: list[NDArray[np.uint8]], place: Place) -> NDArray[np.float32]:
+        """Return the logits of many, ``float32[N, classes]``; no more wait at a time than go into one batch."""
+        rows: list[Inferred] = []
+        for start in range(0, len(photos), self._max_batch):
+            chunk = photos[start : start + self._max_batch]
+            rows += await asyncio.gather(*(self._batcher.infer(pixels, place) for pixels in chunk))
+        return np.stack([row.logits for row in rows])
 
     def _score(self, inferred: Inferred) -> Scores:
         self._metrics.took("queue", inferred.queued)
@@ -164,8 +219,12 @@ class Predictor:
         self._metrics.batch(len(batch))
         return self._engine.predict(batch)
 
-    async def _decode(self, data: bytes, place: Place) -> Photo:
-        return await run_holding((place,), self._decoders, decode, data, self._recipe, self._limits)
+    def _decode(self, data: bytes) -> tuple[Photo, str]:
+        return decode(data, self._recipe, self._limits), _sha256(data)
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def step_back() -> None:
