@@ -242,6 +242,8 @@ def _variable(name: str) -> str:
 
 
 def _as_text(value: object) -> str:
+    if value is None:
+        return ""
     return (
         ",".join(map(str, value))
         if isinstance(value, tuple)
