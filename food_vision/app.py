@@ -11,6 +11,7 @@ from food_vision.api.contract import NOT_FOOD_HEADER, contract_routes
 from food_vision.api.gate import Gate
 from food_vision.api.middleware import LastResort, RequestContext
 from food_vision.api.operations import operations_routes
+from food_vision.api.page import page_routes
 from food_vision.api.problems import add_problem_handlers
 from food_vision.serving.build import build_predictor
 from food_vision.serving.drain import Drain
@@ -49,6 +50,7 @@ def create_app(settings: Settings) -> FastAPI:
     app = FastAPI(
         title="Food Vision", version=__version__, description=DESCRIPTION, lifespan=lifespan, redirect_slashes=False
     )
+    app.include_router(page_routes(settings.max_photo_bytes))
     app.include_router(contract_routes(fetcher, predictor, settings.request_timeout))
     app.include_router(operations_routes(Readiness(predictor, drain), metrics))
     add_problem_handlers(app, settings.docs_url)
