@@ -102,7 +102,7 @@ class Forms:
             InvalidParameter: no photo, or no list.
         """
         if _is_json(body.media_type):
-            items = await _apart(self._items_of_json, await _whole(body, self._batch_bytes, _too_large_batch))
+            items = await _apart(self._items_of_json, await read_whole(body, self._batch_bytes, _too_large_batch))
         elif body.media_type == "multipart/form-data":
             parts = await self._parts(body, self._batch_bytes, self._items, _too_large_batch)
             _refuse_other_fields(parts)
@@ -116,12 +116,12 @@ class Forms:
     async def _photos_of(self, body: Body) -> dict[str, Source]:
         if _is_json(body.media_type):
             most = self._photo_bytes * 4 // 3 + _OVERHEAD
-            return await _apart(self._photos_of_json, await _whole(body, most, self._too_large))
+            return await _apart(self._photos_of_json, await read_whole(body, most, self._too_large))
         if body.media_type == "multipart/form-data":
             parts = await self._parts(body, self._photo_bytes + _OVERHEAD, _MOST_FIELDS, self._too_large)
             _refuse_other_fields(parts)
             return {f"file {place}": Source(data=bytes(part.data)) for place, part in enumerate(parts, 1)}
-        data = await _whole(body, self._photo_bytes, self._too_large)
+        data = await read_whole(body, self._photo_bytes, self._too_large)
         if not data:
             return {}
         if not body.media_type.startswith("image/") and body.media_type != "application/octet-stream":
@@ -196,7 +196,8 @@ async def _counted(body: Body, most: int, refuse: Callable[[], Problem]) -> Asyn
         yield chunk
 
 
-async def _whole(body: Body, most: int, refuse: Callable[[], Problem]) -> bytes:
+async def read_whole(body: Body, most: int, refuse: Callable[[], Problem]) -> bytes:
+    """Return a body of at most ``most`` bytes, declared and counted; where there are more, ``refuse`` says so."""
     return b"".join([chunk async for chunk in _counted(body, most, refuse)])
 
 
