@@ -7,9 +7,11 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
 from food_vision import __version__
+from food_vision.api.bodies import Uploads
 from food_vision.api.contract import NOT_FOOD_HEADER, contract_routes
 from food_vision.api.gate import Gate
 from food_vision.api.middleware import LastResort, RequestContext
+from food_vision.api.open_inference import open_inference_routes
 from food_vision.api.operations import operations_routes
 from food_vision.api.page import page_routes
 from food_vision.api.problems import add_problem_handlers
@@ -52,7 +54,9 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.include_router(page_routes(settings.max_photo_bytes))
     app.include_router(contract_routes(fetcher, predictor, settings.request_timeout))
-    app.include_router(operations_routes(Readiness(predictor, drain), metrics))
+    uploads, readiness = Uploads(settings), Readiness(predictor, drain)
+    app.include_router(open_inference_routes(predictor, readiness, uploads, settings))
+    app.include_router(operations_routes(readiness, metrics))
     add_problem_handlers(app, settings.docs_url)
     # The last one added sees a request first.
     _add_gate(app, settings, metrics)
