@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 
 from food_vision.admission import Admission, run_holding
 from food_vision.errors import Overloaded
-from food_vision.intake.decode import PhotoLimits
-from food_vision.model.bundle import load_bundle
 from food_vision.serving.batching import Batcher
-from food_vision.serving.predictor import Predictor
+from food_vision.serving.build import build_predictor
+from food_vision.serving.predictor import Answer
 from food_vision.settings import Settings
-from tests.tricks import PHOTO
+from tests.photos import large_jpeg
 
 Pixels = NDArray[np.uint8]
 Logits = NDArray[np.float32]
@@ -28,8 +27,6 @@ def pixels(value: int) -> Pixels:
 
 class SlowEngine:
     """Answers each photo with its first pixel, when told to; remembers the size of every batch."""
-
-    name = "slow"
 
     def __init__(self) -> None:
         self.batches: list[list[int]] = []
@@ -117,16 +114,11 @@ def test_work_in_a_thread_holds_its_places_after_the_caller_has_gone() -> None:
 
 def test_photos_that_wait_for_a_decoder_hold_bounded_bytes() -> None:
     async def scenario() -> None:
-        bundle, engine = load_bundle(Settings().weights), SlowEngine()
-        limits = {"queue_limit": 10, "queue_bytes": 2 * len(PHOTO)}
-        predictor = Predictor(bundle, engine, PhotoLimits(), decode_threads=1, max_batch=1, **limits)
-        asked = [asyncio.create_task(predictor.predict(PHOTO)) for _ in range(2)]
-        await until(engine.started.is_set)
-        with pytest.raises(Overloaded):
-            await predictor.predict(PHOTO)
-        for task in asked:
-            task.cancel()
-        engine.go_on.set()
+        photo = large_jpeg(400, 300)
+        predictor = build_predictor(Settings(queue_bytes=2 * len(photo)))
+        answers = await asyncio.gather(*(predictor.predict(photo) for _ in range(3)), return_exceptions=True)
+        assert [type(answer) for answer in answers] == [Answer, Answer, Overloaded]
+        assert isinstance(await predictor.predict(photo), Answer)
         predictor.close()
 
     asyncio.run(scenario())

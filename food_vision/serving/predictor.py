@@ -104,7 +104,7 @@ class Predictor:
         decode_threads: int,
         max_batch: int,
         queue_limit: int,
-        queue_bytes: int = 256_000_000,
+        queue_bytes: float = math.inf,
         cache_bytes: int = 0,
         metrics: Metrics | None = None,
     ) -> None:
