@@ -5,36 +5,16 @@
 """
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import numpy as np
 from keras import layers
 
+from training.stages import BN_EPSILON, Stage, blocks
+
 SIDE = 224
-BN_EPSILON = 1e-3
 Tensor = Any  # Keras has no public type for a symbolic tensor
-
-
-class Stage(NamedTuple):
-    """A run of inverted residual blocks that share width and kernel; the first of them takes the stride."""
-
-    repeats: int
-    channels: int
-    kernel: int
-    stride: int
-    expansion: int
-
-
-STAGES = (
-    Stage(1, 16, 3, 1, 1),
-    Stage(2, 24, 3, 2, 6),
-    Stage(2, 40, 5, 2, 6),
-    Stage(3, 80, 3, 2, 6),
-    Stage(3, 112, 5, 1, 6),
-    Stage(4, 192, 5, 2, 6),
-    Stage(1, 320, 3, 1, 6),
-)
 
 
 def build(classes: int = 101, side: int = SIDE) -> keras.Model:
@@ -47,7 +27,7 @@ def build(classes: int = 101, side: int = SIDE) -> keras.Model:
     photo = keras.Input((side, side, 3), name="photo")
     x = layers.Rescaling(1 / 128, offset=-127 / 128, name="rescaling")(photo)
     x = _activated(_convolved(x, "stem", 32, 3, 2), "stem")
-    for number, (stage, stride) in enumerate(_blocks()):
+    for number, (stage, stride) in enumerate(blocks()):
         x = _block(x, f"blocks_{number:02}", stage, stride)
     x = _activated(_convolved(x, "head", 1280, 1, 1), "head")
     x = layers.GlobalAveragePooling2D(name="pool")(x)
@@ -66,10 +46,6 @@ def load_arrays(model: keras.Model, arrays: Mapping[str, np.ndarray]) -> None:
         raise ValueError(f"arrays and layers do not match: {', '.join(odd[:5])}")
     for name, weight in wanted.items():
         weight.assign(arrays[name])
-
-
-def _blocks() -> list[tuple[Stage, int]]:
-    return [(stage, stage.stride if turn == 0 else 1) for stage in STAGES for turn in range(stage.repeats)]
 
 
 def _block(x: Tensor, name: str, stage: Stage, stride: int) -> Tensor:

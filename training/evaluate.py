@@ -1,6 +1,6 @@
 """How good the model is: ``python -m training.evaluate [--record]``.
 
-Every photo takes the server's way: decoder, recipe of the model file, fast engine. Prints a table and writes
+Every photo takes the server's way: decoder, recipe of the model file, fast engine. Prints tables and writes
 ``docs/evaluation.json``, bound to the weights by their SHA-256. With ``--record`` the figures go into the Keras file's
 metadata as well, and the derived file is made anew.
 """
@@ -18,13 +18,18 @@ from food_vision.model.bundle import Accuracy, Bundle, Calibration, load_bundle
 from food_vision.model.engine import Engine
 from food_vision.preprocessing import Preprocessing
 from training.checkpoint import WEIGHTS, write_metadata
-from training.data import Sample, many_sharp, plain_ids, sharp, tiles
+from training.data import many_sharp, plain_ids, sharp, tiles
 from training.export import export
 from training.inference import labels_of, open_model, run
 from training.metrics import Share, class_mean, ece, nll, top
+from training.per_class import Confusion, confusions, recall, worst
 
 TUTORIAL = Preprocessing(fit="squash", filter="nearest")
 REPORT = Path("docs/evaluation.json")
+SMALL = 64
+"""Pixels on a side of the small photos: sharp ones reduced to it tell how much of an answer hangs on detail."""
+Logits = NDArray[np.float32]
+Labels = NDArray[np.int64]
 
 
 class Row(NamedTuple):
@@ -38,6 +43,14 @@ class Row(NamedTuple):
     ece: float
 
 
+class Dishes(NamedTuple):
+    """How each dish fares on a set of photos."""
+
+    photos: str
+    recall: dict[str, Share]
+    confusions: list[Confusion]
+
+
 def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -47,44 +60,52 @@ def main() -> None:
     parser.add_argument("--record", action="store_true", help="write the figures into the weights' metadata")
     arguments = parser.parse_args()
     bundle, engine = open_model(arguments.weights)
-    rows = evaluate(bundle, engine, arguments.data)
-    print(_table(rows))
+    rows, dishes = evaluate(bundle, engine, arguments.data)
+    print(_table(rows), *map(_dishes_table, dishes), sep="\n\n")
     if arguments.record:
         measured = {"accuracy": _accuracy(rows), "calibration": _calibration(rows)}
         write_metadata(arguments.weights, bundle.metadata.model_copy(update=measured))
         export(arguments.weights)
-    report = _report(load_bundle(arguments.weights), engine, rows)
+    report = _report(load_bundle(arguments.weights), engine, rows, dishes)
     arguments.report.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 
 
-def evaluate(bundle: Bundle, engine: Engine, data: Path) -> list[Row]:
-    """Measure on the official test photos."""
-    temperature, recipe = bundle.metadata.temperature, bundle.preprocessing
-    samples = list(sharp(data, "test"))
-    logits, labels = run(engine, recipe, samples), labels_of(samples)
-    rows = [_row("sharp/test", logits, labels, temperature)]
-    for name, chosen in _groups(samples, data).items():
+def evaluate(bundle: Bundle, engine: Engine, data: Path) -> tuple[list[Row], list[Dishes]]:
+    """Measure on the official test photos: sets of photos, and the dishes in the sharp and the small ones."""
+    temperature, recipe, classes = bundle.metadata.temperature, bundle.preprocessing, bundle.metadata.classes
+    samples, small = list(sharp(data, "test")), list(tiles(data, "test"))
+    reduced = recipe.model_copy(update={"low_pass": SMALL})
+    known_plain = plain_ids(data)
+    plain = np.array([sample.id in known_plain for sample in samples])
+    sets = {
+        "sharp/test": (run(engine, recipe, samples), labels_of(samples)),
+        f"sharp/test reduced to {SMALL} pixels": (run(engine, reduced, samples), labels_of(samples)),
+        "food64/test": (run(engine, recipe, small), labels_of(small)),
+    }
+    rows = [row for name, both in sets.items() for row in _rows_by_class_group(name, *both, temperature, data)]
+    logits, labels = sets["sharp/test"]
+    for name, chosen in (("plainer photos", plain), ("the others", ~plain)):
         rows.append(_row(f"sharp/test, {name}", logits[chosen], labels[chosen], temperature))
     squashed = run(engine, TUTORIAL, samples)
     rows.append(_row("sharp/test as the tutorial's lines load it (squashed, nearest)", squashed, labels, temperature))
-    small = list(tiles(data, "test"))
-    rows.append(_row("food64/test", run(engine, recipe, small), labels_of(small), temperature))
-    return rows
+    return rows, [_dishes(name, *sets[name], classes) for name in ("sharp/test", "food64/test")]
 
 
-def _groups(samples: Sequence[Sample], data: Path) -> dict[str, NDArray[np.bool_]]:
-    many = np.isin(labels_of(samples), list(many_sharp(data)))
-    known_plain = plain_ids(data)
-    plain = np.array([sample.id in known_plain for sample in samples])
-    return {
-        "classes with few sharp training photos": ~many,
-        "classes with many": many,
-        "plainer photos": plain,
-        "the others": ~plain,
-    }
+def _rows_by_class_group(name: str, logits: Logits, labels: Labels, temperature: float, data: Path) -> list[Row]:
+    """Return the figures of a set, and of its classes with few and with many sharp training photos."""
+    many = np.isin(labels, list(many_sharp(data)))
+    return [
+        _row(name, logits, labels, temperature),
+        _row(f"{name}, classes with few sharp training photos", logits[~many], labels[~many], temperature),
+        _row(f"{name}, classes with many", logits[many], labels[many], temperature),
+    ]
 
 
-def _row(name: str, logits: NDArray[np.float32], labels: NDArray[np.int64], temperature: float) -> Row:
+def _dishes(name: str, logits: Logits, labels: Labels, classes: tuple[str, ...]) -> Dishes:
+    return Dishes(name, recall(logits, labels, classes), confusions(logits, labels, classes))
+
+
+def _row(name: str, logits: Logits, labels: Labels, temperature: float) -> Row:
     shares = top(logits, labels), top(logits, labels, 5), class_mean(logits, labels)
     return Row(name, *shares, nll(logits, labels, temperature), ece(logits, labels, temperature))
 
@@ -97,6 +118,15 @@ def _table(rows: Sequence[Row]) -> str:
         for row in rows
     ]
     return "\n".join([head, *lines])
+
+
+def _dishes_table(dishes: Dishes) -> str:
+    """Return the ten worst dishes and the ten most frequent confusions of a set."""
+    lines = [f"{dishes.photos}, the worst dishes: right %", ""]
+    lines += [f"- {dish}: {_percent(share)} of {share.photos}" for dish, share in worst(dishes.recall).items()]
+    lines += ["", f"{dishes.photos}, the most frequent confusions", ""]
+    lines += [f"- {one.dish}, taken for {one.taken_for}: {one.times} of {one.photos}" for one in dishes.confusions]
+    return "\n".join(lines)
 
 
 def _percent(share: Share) -> str:
@@ -128,19 +158,24 @@ def _recorded(rows: Sequence[Row]) -> list[Row]:
     return [row for row in rows if row.photos in ("sharp/test", "food64/test")]
 
 
-def _report(bundle: Bundle, engine: Engine, rows: Sequence[Row]) -> dict[str, Any]:
+def _report(bundle: Bundle, engine: Engine, rows: Sequence[Row], dishes: Sequence[Dishes]) -> dict[str, Any]:
     return {
         "model": {"name": bundle.name, "version": bundle.version, "sha256": bundle.sha256},
         "engine": engine.name,
         "preprocessing": bundle.preprocessing.model_dump(),
         "temperature": bundle.metadata.temperature,
         "sets": [_as_dict(row) for row in rows],
+        "dishes": [_as_dict(one) for one in dishes],
     }
 
 
-def _as_dict(row: Row) -> dict[str, Any]:
-    figures = row._asdict()
-    return {name: value._asdict() if isinstance(value, Share) else value for name, value in figures.items()}
+def _as_dict(figures: Any) -> Any:  # noqa: ANN401 - JSON is what it is
+    """Return named tuples as dictionaries, all the way down."""
+    if isinstance(figures, tuple) and hasattr(figures, "_asdict"):
+        figures = figures._asdict()
+    if isinstance(figures, dict):
+        return {name: _as_dict(value) for name, value in figures.items()}
+    return [_as_dict(value) for value in figures] if isinstance(figures, list) else figures
 
 
 if __name__ == "__main__":
