@@ -114,7 +114,8 @@ def _model_routes(predictor: Predictor, readiness: Readiness, uploads: Uploads, 
     async def infer(request: Request) -> Response:
         if request.headers.get("content-encoding", "identity") != "identity":
             raise MalformedBody("Content-Encoding: compressed bodies are not taken; send the body as it is.")
-        json_length = ", ".join(request.headers.getlist(JSON_LENGTH_HEADER)) or None
+        json_lengths = request.headers.getlist(JSON_LENGTH_HEADER)
+        json_length = ", ".join(json_lengths) if json_lengths else None
 
         async def read(body: Body) -> Inference:
             whole = await read_whole(body, settings.max_batch_bytes, _too_large)
