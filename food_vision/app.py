@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
 from food_vision import __version__
-from food_vision.api.bodies import Uploads
+from food_vision.api.bodies import CloseUnread, Uploads
 from food_vision.api.contract import NOT_FOOD_HEADER, contract_routes
 from food_vision.api.gate import Gate
 from food_vision.api.middleware import LastResort, RequestContext
@@ -15,6 +15,7 @@ from food_vision.api.open_inference import open_inference_routes
 from food_vision.api.operations import operations_routes
 from food_vision.api.page import page_routes
 from food_vision.api.problems import add_problem_handlers
+from food_vision.api.v1 import model_routes, v1_routes
 from food_vision.serving.build import build_predictor
 from food_vision.serving.drain import Drain
 from food_vision.serving.metrics import Metrics, WatchedFetcher
@@ -56,10 +57,18 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(contract_routes(fetcher, predictor, settings.request_timeout))
     uploads, readiness = Uploads(settings), Readiness(predictor, drain)
     app.include_router(open_inference_routes(predictor, readiness, uploads, settings))
+    app.include_router(v1_routes(fetcher, predictor, uploads, settings))
+    app.include_router(model_routes(predictor))
     app.include_router(operations_routes(readiness, metrics))
     add_problem_handlers(app, settings.docs_url)
+    _add_layers(app, settings, metrics, drain)
+    return app
+
+
+def _add_layers(app: FastAPI, settings: Settings, metrics: Metrics, drain: Drain) -> None:
     # The last one added sees a request first.
     _add_gate(app, settings, metrics)
+    app.add_middleware(CloseUnread)
     app.add_middleware(LastResort, docs_url=settings.docs_url)
     app.add_middleware(
         CORSMiddleware,
@@ -69,7 +78,6 @@ def create_app(settings: Settings) -> FastAPI:
         expose_headers=EXPOSED_HEADERS,
     )
     app.add_middleware(RequestContext, metrics=metrics, drain=drain)
-    return app
 
 
 def _add_gate(app: FastAPI, settings: Settings, metrics: Metrics) -> None:

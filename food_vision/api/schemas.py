@@ -1,10 +1,9 @@
 """What the full API answers, as types; FastAPI makes the document from them."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from food_vision.api.responses import PROBLEM_SCHEMA
 from food_vision.model.bundle import Accuracy, Bundle, Calibration
 from food_vision.model.scores import Ranked, Scores
 from food_vision.preprocessing import Preprocessing
@@ -22,6 +21,7 @@ class Options(BaseModel):
 
     top_k: int
     min_score: float
+    explain: bool = False
 
 
 class RankedDish(BaseModel):
@@ -96,12 +96,25 @@ class Prediction(BaseModel):
     explanation: Explanation | None = Field(default=None, description="Only where it was asked for.")
 
 
+class ProblemFacts(BaseModel):
+    """What went wrong with one photo; RFC 9457."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    request_id: str
+
+
 class BatchResult(BaseModel):
     """What became of one photo of a batch: an answer or a problem."""
 
     id: str | None = Field(description="As given; of a file in a form its name.")
     result: Prediction | None = None
-    problem: dict[str, Any] | None = Field(default=None, json_schema_extra=PROBLEM_SCHEMA)
+    problem: ProblemFacts | None = None
 
 
 class BatchAnswer(BaseModel):

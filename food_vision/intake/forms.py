@@ -140,7 +140,6 @@ class Forms:
         return self._photos_of_object(value, "body", {"url", "image"})
 
     def _photos_of_object(self, value: object, name: str, known: set[str]) -> dict[str, Source]:
-        """Read ``url`` and ``image``; ``null`` is as good as absent."""
         if not isinstance(value, dict):
             raise InvalidParameter(f"{name}: must be an object with `url` or `image`.")
         if set(value) - known:
@@ -229,8 +228,10 @@ def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _text(value: Mapping[str, object], member: str, name: str) -> str | None:
-    text = value.get(member)
-    if text is not None and not isinstance(text, str):
+    if member not in value:
+        return None
+    text = value[member]
+    if not isinstance(text, str):
         raise InvalidParameter(f"{name}.{member}: must be text.")
     return text
 

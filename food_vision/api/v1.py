@@ -1,0 +1,184 @@
+"""The full API: one photo or many in any form, ranked answers, what they rest on, and what the model is."""
+
+import asyncio
+import hashlib
+from contextlib import AbstractAsyncContextManager
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Query, Request, Response
+
+from food_vision.api.bodies import Uploads
+from food_vision.api.contract import EXAMPLE_LINK
+from food_vision.api.examples import BATCH, EXPLAINED, PHOTO_BODY, PREDICTION, batch_body, shows
+from food_vision.api.negotiation import JSON, PNG, is_known, preferred
+from food_vision.api.photos import Photos
+from food_vision.api.responses import problem_responses
+from food_vision.api.schemas import About, BatchAnswer, Labels, Options, Prediction, about, labels_of
+from food_vision.api.waiting import while_wanted
+from food_vision.errors import (
+    AddressNotAllowed,
+    DeadlineExceeded,
+    InvalidParameter,
+    InvalidUrl,
+    MalformedBody,
+    NotAcceptable,
+    Overloaded,
+    PhotoTooLarge,
+    PhotoTooSmall,
+    RequestTimeout,
+    SourceFailed,
+    SourceTimeout,
+    TooManyItems,
+    TooManyPixels,
+    UndecodablePhoto,
+    UnsupportedFormat,
+)
+from food_vision.intake.fetch import Fetcher
+from food_vision.intake.forms import Forms, Source
+from food_vision.serving.predictor import Predictor
+from food_vision.settings import Settings
+
+TOP_K = 5
+GRACE = 1.0
+"""Seconds that a batch's answer may take beyond the deadline of its photos."""
+BODY_PROBLEMS = (MalformedBody, RequestTimeout, PhotoTooLarge, TooManyItems, UnsupportedFormat, InvalidParameter)
+PHOTO_PROBLEMS = (
+    *BODY_PROBLEMS,
+    AddressNotAllowed,
+    InvalidUrl,
+    UndecodablePhoto,
+    TooManyPixels,
+    PhotoTooSmall,
+    SourceFailed,
+    Overloaded,
+    SourceTimeout,
+    DeadlineExceeded,
+)
+
+Url = Annotated[
+    str | None,
+    Query(description="A link to the photo, instead of a body.", openapi_examples={"a pizza": {"value": EXAMPLE_LINK}}),
+]
+MinScore = Annotated[float, Query(ge=0, le=1, description="Least score of the dishes that are named.")]
+Dish = Annotated[
+    str | None, Query(description="Explain this dish instead of the likeliest; its name or its id.", examples=["pho"])
+]
+IfNoneMatch = Annotated[str | None, Header(description="The `ETag` of the labels that are known already.")]
+
+
+def v1_routes(fetcher: Fetcher, predictor: Predictor, uploads: Uploads, settings: Settings) -> APIRouter:
+    """Return the routes for photos, working with the given parts."""
+    router = APIRouter(tags=["photos"])
+    photos = Photos(fetcher, predictor, settings.docs_url)
+    forms = Forms(settings.max_photo_bytes, settings.max_items, settings.max_batch_bytes)
+    classes = len(predictor.bundle.display_names)
+    TopK = Annotated[int, Query(ge=1, le=classes, description="Most dishes that are named.")]  # noqa: N806 - a type
+    top_k_default = min(TOP_K, classes)
+
+    def left(request: Request) -> float:
+        began: float = request.state.began
+        return settings.request_timeout - (asyncio.get_running_loop().time() - began)
+
+    def photo_of(request: Request, url: str | None) -> AbstractAsyncContextManager[Source]:
+        request.state.began = asyncio.get_running_loop().time()
+        _refuse_doubles(request)
+        return uploads.reading(request, lambda body: forms.photo(body, url))
+
+    @router.post(
+        "/v1/predict",
+        operation_id="predict",
+        summary="Tell the dish on a photo",
+        openapi_extra=PHOTO_BODY,
+        response_model_exclude_unset=True,
+        responses={**shows(PREDICTION), **problem_responses(*PHOTO_PROBLEMS)},
+    )
+    async def predict(
+        request: Request,
+        url: Url = None,
+        top_k: TopK = top_k_default,
+        min_score: MinScore = 0,
+        explain: Annotated[bool, Query(description="Tell as well what the answer rests on.")] = False,
+    ) -> Prediction:
+        options = Options(top_k=top_k, min_score=min_score, explain=explain)
+        async with photo_of(request, url) as source:
+            return await while_wanted(request, photos.predict(source, options), left(request))
+
+    @router.post(
+        "/v1/explain",
+        operation_id="explain",
+        summary="Tell the dish on a photo, and which part of it the answer rests on",
+        openapi_extra=PHOTO_BODY,
+        response_model=Prediction,
+        response_model_exclude_unset=True,
+        responses=_with_png({**shows(EXPLAINED), **problem_responses(*PHOTO_PROBLEMS, NotAcceptable)}),
+    )
+    async def explain(
+        request: Request,
+        response: Response,
+        url: Url = None,
+        dish: Dish = None,
+        top_k: TopK = top_k_default,
+        min_score: MinScore = 0,
+    ) -> Prediction | Response:
+        response.headers["Vary"] = "Accept"
+        as_picture = preferred(request.headers.get("accept", ""), (JSON, PNG)) == PNG
+        options = Options(top_k=top_k, min_score=min_score, explain=True)
+        async with photo_of(request, url) as source:
+            if not as_picture:
+                return await while_wanted(request, photos.explain(source, dish, options), left(request))
+            picture = await while_wanted(request, photos.draw(source, dish), left(request))
+        return Response(picture, media_type=PNG, headers={"Vary": "Accept"})
+
+    @router.post(
+        "/v1/predict/batch",
+        operation_id="predict_batch",
+        summary="Tell the dishes on several photos",
+        openapi_extra=batch_body(settings.max_items),
+        response_model_exclude_unset=True,
+        responses={**shows(BATCH), **problem_responses(*BODY_PROBLEMS, Overloaded, DeadlineExceeded)},
+    )
+    async def predict_batch(request: Request, top_k: TopK = top_k_default, min_score: MinScore = 0) -> BatchAnswer:
+        options = Options(top_k=top_k, min_score=min_score)
+        request.state.began = asyncio.get_running_loop().time()
+        async with uploads.reading(request, forms.batch) as items:
+            work = photos.batch(items, options, request.state.request_id, left(request))
+            return await while_wanted(request, work, left(request) + GRACE)
+
+    return router
+
+
+def model_routes(predictor: Predictor) -> APIRouter:
+    """Return the routes that tell what the model is; their answers never change while the process lives."""
+    router = APIRouter(tags=["model"])
+    labels, facts = labels_of(predictor.bundle), about(predictor.bundle, predictor.engine_name)
+    etag = f'"{hashlib.sha256(labels.model_dump_json().encode()).hexdigest()[:32]}"'
+
+    @router.get(
+        "/v1/labels",
+        operation_id="labels",
+        summary="Name the dishes that the model knows",
+        response_model=Labels,
+        responses={304: {"description": "The labels are those of `If-None-Match`."}},
+    )
+    async def name_labels(response: Response, if_none_match: IfNoneMatch = None) -> Labels | Response:
+        if is_known(if_none_match, etag):
+            return Response(status_code=304, headers={"ETag": etag})
+        response.headers["ETag"] = etag
+        return labels
+
+    @router.get("/v1/model", operation_id="model", summary="Tell what the model is, and how good")
+    async def tell_model() -> About:
+        return facts
+
+    return router
+
+
+def _refuse_doubles(request: Request) -> None:
+    links = len(request.query_params.getlist("url"))
+    if links > 1:
+        raise InvalidParameter(f"query.url: stands {links} times; one photo is taken.")
+
+
+def _with_png(responses: dict[int | str, dict[str, Any]]) -> dict[int | str, dict[str, Any]]:
+    responses[200]["content"][PNG] = {"schema": {"type": "string", "format": "binary"}}
+    return responses
