@@ -46,8 +46,8 @@ def test_every_error_is_explained() -> None:
 
 def test_every_route_is_in_the_readme_or_in_the_pages() -> None:
     pages = README + "".join(page.read_text(encoding="utf-8") for page in (ROOT / "docs").glob("*.md"))
-    for route in create_app(Settings()).routes:
-        path = str(getattr(route, "path", ""))
+    # Not the app's `routes`: included routers stand there as one entry each, without a path.
+    for path in create_app(Settings()).openapi()["paths"]:
         assert path in UNDOCUMENTED or path.rstrip("/") in pages, path
 
 
