@@ -28,7 +28,7 @@ class Readiness:
     def __init__(self, predictor: Predictor, drain: Drain) -> None:
         self._predictor = predictor
         self._drain = drain
-        self._photo = _built_in_photo()
+        self._photo = built_in_photo()
         self._probing = asyncio.Lock()
 
     async def check(self) -> None:
@@ -51,7 +51,7 @@ class Readiness:
             raise NotReady(internal=f"the probe met {type(error).__name__}: {error}") from error
 
 
-def _built_in_photo() -> bytes:
+def built_in_photo() -> bytes:
     """Return a small JPEG of colour gradients; what is on it does not matter, only that it can be decoded."""
     red = Image.linear_gradient("L")
     photo = Image.merge("RGB", (red, red.rotate(90), Image.radial_gradient("L")))

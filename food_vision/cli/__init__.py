@@ -1,0 +1,1 @@
+"""The command line: ``food-vision``, or ``python -m food_vision``."""
