@@ -13,9 +13,11 @@ from PIL import Image
 
 from food_vision.admission import Admission
 from food_vision.errors import SourceFailed, UndecodablePhoto
-from food_vision.intake.containers import JPEG_SLICE, read_container
+from food_vision.intake.containers import JPEG_SLICE, MAX_JPEG_FILL_BYTES, read_container
+from food_vision.intake.decode import decode
 from food_vision.intake.exchange import PIECES_PER_TURN, Exchange
 from food_vision.intake.links import parse_link
+from food_vision.preprocessing import Preprocessing
 from tests import photos
 from tests.fetching import fetching, problem_of
 from tests.origin import Origin
@@ -84,12 +86,30 @@ def test_a_long_scan_lets_other_threads_work(filling: bytes) -> None:
     assert min(longest_pause(scan) for _ in range(3)) < 0.15
 
 
+def filled(count: int, end: bytes) -> bytes:
+    return JPEG[:-2] + b"\xff" * count + end + b"\xff\xd9"
+
+
+@pytest.mark.parametrize("end", [pytest.param(b"\xff\xd0", id="in the scan"), pytest.param(b"", id="at its end")])
+def test_fill_bytes_without_end_are_refused(end: bytes) -> None:
+    assert decode(filled(MAX_JPEG_FILL_BYTES - 2, end), Preprocessing()).width == 64
+    with pytest.raises(UndecodablePhoto, match="cannot be decoded"):
+        decode(filled(MAX_JPEG_FILL_BYTES + 2, end), Preprocessing())
+
+
+def test_fill_bytes_in_many_runs_take_bounded_time() -> None:
+    runs = JPEG[:-2] + (b"\xff" * MAX_JPEG_FILL_BYTES + b"\0") * 19_000 + b"\xff\xd9"
+    started = time.thread_time()
+    decode(runs, Preprocessing())
+    assert time.thread_time() - started < 2
+
+
 @pytest.mark.parametrize("offset", range(-3, 4))
 def test_a_marker_across_two_slices_is_found(offset: int) -> None:
     scan = JPEG.index(b"\xff\xda")
     data_begins = scan + 2 + int.from_bytes(JPEG[scan + 2 : scan + 4], "big")
-    filled = JPEG[:-2] + bytes(data_begins + JPEG_SLICE + offset - (len(JPEG) - 2)) + b"\xff\xd9"
-    assert filled.index(b"\xff\xd9") == data_begins + JPEG_SLICE + offset
-    assert read_container(filled).body.endswith(bytes(1000) + b"\xff\xd9")
-    with Image.open(io.BytesIO(read_container(filled).body)) as image:
+    data = JPEG[:-2] + bytes(data_begins + JPEG_SLICE + offset - (len(JPEG) - 2)) + b"\xff\xd9"
+    assert data.index(b"\xff\xd9") == data_begins + JPEG_SLICE + offset
+    assert read_container(data).body.endswith(bytes(1000) + b"\xff\xd9")
+    with Image.open(io.BytesIO(read_container(data).body)) as image:
         image.load()

@@ -24,6 +24,9 @@ MAX_JPEG_SEGMENTS: Final = 2_000
 # Photos have 1 scan, or about 10 when progressive. Each is a walk over the whole picture, however few its bytes: 17 ms
 # at 50 megapixels, so that a file of 100,000 empty scans would hold a processor for half an hour.
 MAX_JPEG_SCANS: Final = 64
+# The decoder does not move on before such a run ends, and is given all of it again with every 64 kB that are read:
+# 19 MB of them took seconds of copying, during which no other thread may run.
+MAX_JPEG_FILL_BYTES: Final = 1_000
 MAX_QUANTIZATION_SEGMENT: Final = 4 * 129 + 4
 # A search lets no other thread run before its end: 19 MB of restart markers stopped the event loop for 220 ms.
 JPEG_SLICE: Final = 262_144
@@ -76,6 +79,7 @@ def _broken(internal: str) -> NoReturn:
 # JPEG: FF, a marker, two bytes of length, content; a scan (FF DA) is followed by data in which FF is written FF 00.
 
 _JPEG_MARKER: Final = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]", re.DOTALL)
+_JPEG_FILLING: Final = b"\xff" * (MAX_JPEG_FILL_BYTES + 1)
 _SOI, _EOI, _SOS, _DQT, _DRI, _JFIF, _EXIF, _ADOBE = 0xD8, 0xD9, 0xDA, 0xDB, 0xDD, 0xE0, 0xE1, 0xEE
 _JPEG_TABLES: Final = frozenset({0xC4, 0xCC, _DQT, _DRI, _SOS})
 _JPEG_FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -116,6 +120,8 @@ def _jpeg_segments(data: bytes) -> Iterator[tuple[int, bytes]]:
         if marker == _SOS:
             scans += 1
             position = _next_jpeg_marker(data, position)
+            if data.find(_JPEG_FILLING, start, position) >= 0:
+                _broken(f"JPEG of more than {MAX_JPEG_FILL_BYTES} fill bytes in a row")
         if scans > MAX_JPEG_SCANS:
             _broken(f"JPEG of more than {MAX_JPEG_SCANS} scans")
         yield marker, data[start:position]
