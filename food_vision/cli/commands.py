@@ -1,6 +1,7 @@
 """The commands and their options. What they need is imported when they run, so that ``--help`` is there at once."""
 
 import sys
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -26,12 +27,15 @@ app = typer.Typer(
 def main() -> None:
     """Run the command line; whatever fails is a sentence on standard error and a status of 1."""
     for stream in (sys.stdout, sys.stderr):
-        # File names may hold what the terminal's encoding cannot.
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+        # File names may hold what the terminal's encoding cannot; a stream may be closed.
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except (Problem, StartupError, FoodVisionError, ImportError) as error:
         sys.exit(f"food-vision: {error}")
+    except OSError as error:
+        sys.exit(f"food-vision: {error.filename or 'standard output'}: {error.strerror}.")
     except Exception as error:
         if sys.flags.dev_mode:
             raise

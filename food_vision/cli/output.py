@@ -82,8 +82,8 @@ class TableReport(Report):
         if self._outcomes:
             many = len(self._outcomes) > 1
             show(_rows(self._outcomes) if many else _ranking(self._outcomes[0][1]))
-            if not many:
-                print(in_words(self._outcomes[0][1]))
+            if not many and (sentence := in_words(self._outcomes[0][1])):
+                print(sentence)
 
 
 def show(table: Table) -> None:
@@ -110,9 +110,10 @@ def in_words(prediction: Prediction) -> str:
 
 
 def _ranking(prediction: Prediction) -> Table:
+    sign = "█" if sys.stdout.encoding.lower().startswith("utf") else "#"
     table = Table("dish", "score", "", box=None, pad_edge=False)
     for item in prediction.predictions:
-        table.add_row(Text(item.dish), percent(item.score), "█" * round(BAR * item.score))
+        table.add_row(Text(item.dish), percent(item.score), sign * round(BAR * item.score))
     return table
 
 

@@ -32,7 +32,7 @@ def find_sources(words: Iterable[str], max_bytes: int) -> Iterator[Source]:
         if "://" in word:
             yield Source(word, word)
         elif word == STDIN:
-            yield Source("standard input", _taken(sys.stdin.buffer, max_bytes))
+            yield Source("standard input", _standard_input(max_bytes))
         else:
             yield from _on_disk(word, max_bytes)
 
@@ -69,6 +69,12 @@ def _on_disk(word: str, max_bytes: int) -> Iterator[Source]:
                 yield Source(word, _taken(file, max_bytes))
     except OSError as error:
         yield Source(word, unreadable(error))
+
+
+def _standard_input(max_bytes: int) -> bytes | FoodVisionError:
+    if sys.stdin is None:
+        return FoodVisionError("unreadable_file", "It is closed.")
+    return _taken(sys.stdin.buffer, max_bytes)
 
 
 def _taken(file: BinaryIO, max_bytes: int) -> bytes | FoodVisionError:
