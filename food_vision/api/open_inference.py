@@ -93,6 +93,8 @@ def _model_routes(predictor: Predictor, readiness: Readiness, uploads: Uploads, 
     of_model, of_version = _known(bundle)
     # Enough to fill a batch; one request never fills the queue by itself.
     at_once = min(settings.max_batch, settings.queue_limit)
+    # One body after the other: parsing makes them larger in memory, and several at once would not end sooner.
+    parsing = asyncio.Lock()
 
     about = Docs(summary="What does the model take and give?", responses=error_answers(NotFound))
 
@@ -119,8 +121,9 @@ def _model_routes(predictor: Predictor, readiness: Readiness, uploads: Uploads, 
 
         async def read(body: Body) -> Inference:
             whole = await read_whole(body, settings.max_batch_bytes, _too_large)
-            # In a thread: tensors are large, and the loop waits for the network only.
-            return await asyncio.to_thread(read_inference, whole, json_length, limits)
+            async with parsing:
+                # In a thread: tensors are large, and the loop waits for the network only.
+                return await asyncio.to_thread(read_inference, whole, json_length, limits)
 
         async with uploads.reading(request, read) as inference:
             work = score_all(predictor, inference.items, at_once)
