@@ -34,7 +34,7 @@ from food_vision.model.scores import Scores
 JSON_LENGTH_HEADER = "Inference-Header-Content-Length"
 MAX_JSON_VALUES, MAX_JSON_LISTS = 1 << 19, 1 << 17
 """Two decoded photos as nested lists, three as flat ones. A parsed value takes up to 20 times the memory that it takes
-on the wire, a list or an object up to 80 times, and nothing else runs while JSON is parsed: up to 0.1 s for this much."""
+on the wire, a list or an object up to 80 times, and nothing else runs while JSON is parsed: 0.1 s at most."""
 
 
 class OutputParameters(Part):
