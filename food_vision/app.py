@@ -10,6 +10,7 @@ from food_vision import __version__
 from food_vision.api.bodies import CloseUnread, Uploads
 from food_vision.api.contract import NOT_FOOD_HEADER, contract_routes
 from food_vision.api.gate import Gate
+from food_vision.api.inference_bodies import JSON_LENGTH_HEADER
 from food_vision.api.middleware import LastResort, RequestContext
 from food_vision.api.open_inference import open_inference_routes
 from food_vision.api.operations import operations_routes
@@ -28,7 +29,15 @@ Send a link to a photo, get the dish. Scores are calibrated probabilities; failu
 explained at [/docs/errors.md](/docs/errors.md).
 """
 
-EXPOSED_HEADERS = ["X-Request-ID", "Retry-After", "RateLimit", "RateLimit-Policy", "Server-Timing", NOT_FOOD_HEADER]
+EXPOSED_HEADERS = [
+    "X-Request-ID",
+    "Retry-After",
+    "RateLimit",
+    "RateLimit-Policy",
+    "Server-Timing",
+    NOT_FOOD_HEADER,
+    JSON_LENGTH_HEADER,
+]
 
 
 def create_app(settings: Settings) -> FastAPI:

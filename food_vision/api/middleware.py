@@ -19,7 +19,7 @@ log = logging.getLogger("food_vision")
 access_log = logging.getLogger("food_vision.access")
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
-QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
+QUIET = frozenset({"/healthz", "/readyz", "/metrics", "/v2/health/live", "/v2/health/ready"})
 """Routes that platforms call every few seconds; they have no line in the access log and do not count as in flight."""
 NO_ROUTE = "none"
 """What figures and log lines say of a request that found no route, or was refused before one was looked for."""
