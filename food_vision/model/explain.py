@@ -16,18 +16,19 @@ Floats = NDArray[np.floating]
 
 GRID: Final = 7
 """Rows and columns of the map."""
-_REACH: Final = 0.5
-"""How far a patch reaches over its cell on each side, in cells: a dish that shows beside the patch is not hidden."""
 _GREY: Final = 127
 _DIMMEST: Final = 0.25
 _GLOW: Final = (255, 170, 0)
 
 
-def with_parts_hidden(pixels: Pixels) -> Iterator[Pixels]:
-    """Yield the photo, ``uint8[S, S, 3]``, once per cell of the map, row by row, with a grey patch over the cell."""
+def with_parts_hidden(pixels: Pixels, reach: float = 0.0) -> Iterator[Pixels]:
+    """Yield the photo, ``uint8[S, S, 3]``, once per cell of the map, row by row, with a grey patch over the cell.
+
+    ``reach`` is how far the patch goes beyond the cell on each side, in cells.
+    """
     side = len(pixels)
     edges = [
-        (max(0, round((cell - _REACH) * side / GRID)), min(side, round((cell + 1 + _REACH) * side / GRID)))
+        (max(0, round((cell - reach) * side / GRID)), min(side, round((cell + 1 + reach) * side / GRID)))
         for cell in range(GRID)
     ]
     for top, bottom in edges:
