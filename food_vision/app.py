@@ -9,7 +9,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from food_vision import __version__
 from food_vision.api.bodies import CloseUnread, Uploads
 from food_vision.api.contract import NOT_FOOD_HEADER, contract_routes
-from food_vision.api.gate import Gate
+from food_vision.api.gate import Gate, described_gate
 from food_vision.api.inference_bodies import JSON_LENGTH_HEADER
 from food_vision.api.middleware import LastResort, RequestContext
 from food_vision.api.open_inference import open_inference_routes
@@ -63,11 +63,12 @@ def create_app(settings: Settings) -> FastAPI:
         title="Food Vision", version=__version__, description=DESCRIPTION, lifespan=lifespan, redirect_slashes=False
     )
     app.include_router(page_routes(settings.max_photo_bytes))
-    app.include_router(contract_routes(fetcher, predictor, settings.request_timeout))
+    behind_gate = described_gate(settings)
+    app.include_router(contract_routes(fetcher, predictor, settings.request_timeout), **behind_gate)
     uploads, readiness = Uploads(settings), Readiness(predictor, drain)
     app.include_router(open_inference_routes(predictor, readiness, uploads, settings))
-    app.include_router(v1_routes(fetcher, predictor, uploads, settings))
-    app.include_router(model_routes(predictor))
+    app.include_router(v1_routes(fetcher, predictor, uploads, settings), **behind_gate)
+    app.include_router(model_routes(predictor), **behind_gate)
     app.include_router(operations_routes(readiness, metrics))
     add_problem_handlers(app, settings.docs_url)
     _add_layers(app, settings, metrics, drain)

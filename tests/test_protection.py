@@ -96,6 +96,16 @@ def test_whatever_else_there_is_asks_for_a_key(locked: Service) -> None:
         assert locked.client.get(path.format_map(defaultdict(str, name="a", version="1"))).status_code == 401, path
 
 
+def test_the_documentation_asks_for_the_key_where_the_gate_does(locked: Service) -> None:
+    document = locked.client.get("/openapi.json").json()
+    assert set(document["components"]["securitySchemes"]) == {"APIKeyHeader", "HTTPBearer"}
+    for path in (ROUTE, "/v1/predict", "/v1/labels"):
+        (operation,) = document["paths"][path].values()
+        assert operation["security"], path
+        assert {"401", "403", "429"} <= set(operation["responses"]), path
+    assert "security" not in document["paths"]["/healthz"]["get"]
+
+
 def test_browsers_may_ask_whether_they_may_ask(locked: Service) -> None:
     """A preflight carries no key."""
     wish = {

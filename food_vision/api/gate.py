@@ -1,12 +1,18 @@
 """The gate before all routes: keys and rate limits, judged by a request's head before its body is read."""
 
+from typing import Any
+
+from fastapi import Security
+from fastapi.security import APIKeyHeader, HTTPBearer
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from food_vision.api.problems import ProblemResponse
-from food_vision.errors import MissingKey, Problem, RateLimited
+from food_vision.api.responses import problem_responses
+from food_vision.errors import MissingKey, Problem, RateLimited, WrongKey
 from food_vision.serving.metrics import Metrics
 from food_vision.serving.protection import Allowance, KeyRing, RateLimiter, caller_at
+from food_vision.settings import Settings
 
 METRICS = "/metrics"
 OPEN = frozenset(
@@ -14,6 +20,17 @@ OPEN = frozenset(
 )
 """Paths that ask for no key and count for no limit: what platforms and browsers need. Whatever is new is closed."""
 OPEN_FOLDERS = ("/docs/", "/page/")
+
+
+def described_gate(settings: Settings) -> dict[str, Any]:
+    """Return what ``include_router`` must know so that the documentation asks for a key where the gate does.
+
+    The schemes check nothing: the gate has judged before they are reached.
+    """
+    kinds: list[type[Problem]] = [MissingKey, WrongKey] if settings.api_keys else []
+    kinds += [RateLimited] if settings.rate_limit else []
+    schemes = [Security(APIKeyHeader(name="X-API-Key", auto_error=False)), Security(HTTPBearer(auto_error=False))]
+    return {"responses": problem_responses(*kinds), "dependencies": schemes if settings.api_keys else []}
 
 
 class Gate:

@@ -10,6 +10,8 @@ from food_vision.reference import errors_page
 from food_vision.serving.metrics import Metrics
 from food_vision.serving.readiness import Readiness
 
+METRICS_TYPES = ("text/plain", "application/openmetrics-text")
+"""The second one only for scrapers that ask for it."""
 METRICS_EXAMPLE = """# HELP food_vision_requests_total Requests answered, by outcome.
 # TYPE food_vision_requests_total counter
 food_vision_requests_total{outcome="ok",route="/net/image/prediction/"} 1027.0
@@ -49,7 +51,7 @@ def operations_routes(readiness: Readiness, metrics: Metrics) -> APIRouter:
         summary="Figures for Prometheus",
         response_class=PlainTextResponse,
         responses={
-            200: {"content": {"text/plain": {"example": METRICS_EXAMPLE}}},
+            200: {"content": {kind: {"example": METRICS_EXAMPLE} for kind in METRICS_TYPES}},
             **problem_responses(MissingKey, WrongKey),
         },
     )

@@ -20,7 +20,7 @@ from food_vision.intake.fetch import Fetcher
 from food_vision.serving.metric_files import figures_of_all
 from food_vision.settings import Settings
 
-STAGES = ("fetch", "decode", "queue", "inference")
+STAGES = ("fetch", "decode", "queue", "inference", "explain")
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
@@ -120,13 +120,18 @@ class Metrics:
 
     @contextmanager
     def fetching(self) -> Iterator[None]:
-        """Time a fetch, however it ends."""
+        """Time and count a fetch, however it ends."""
+        with self.timed("fetch"), self.refusals(), self._fetches_inside.track_inprogress():
+            yield
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Note how long the block takes, however it ends."""
         started = time.perf_counter()
         try:
-            with self.refusals(), self._fetches_inside.track_inprogress():
-                yield
+            yield
         finally:
-            self.took("fetch", time.perf_counter() - started)
+            self.took(stage, time.perf_counter() - started)
 
     def took(self, stage: str, seconds: float) -> None:
         """Note the seconds of a photo in one of the ``STAGES``."""

@@ -168,7 +168,8 @@ class Predictor:
             ranked = next((known for known in answer.scores.ranked if known.dish == (dish or known.dish)), None)
             if ranked is None:
                 raise LookupError(dish)
-            hidden = await self._infer_all(list(with_parts_hidden(decoded.pixels)), place)
+            with self._metrics.timed("explain"):
+                hidden = await self._infer_all(list(with_parts_hidden(decoded.pixels)), place)
         cells = weights(logits, hidden, self.bundle.display_names.index(ranked.dish))
         return Explained(answer, *ranked, cells, decoded.pixels)
 
