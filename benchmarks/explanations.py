@@ -3,8 +3,8 @@
     python -m benchmarks.explanations --photos 200
 
 A good map names the parts without which the answer falls. So the ten of 49 cells that a map holds for the most
-important are blurred away (no map was made by blurring), and the probability of the dish is asked again. Prints the mean
-of it over right answers on sharp test photos, and what a map costs.
+important are blurred away (no map was made by blurring), and the probability of the dish is asked again. Prints the
+mean of it over right answers on sharp test photos, and what a map costs.
 """
 
 import argparse
@@ -61,7 +61,7 @@ def main() -> None:
 def _mappers(engine: Engine, weights: Path) -> dict[str, Mapper]:
     random = np.random.default_rng(0)
     return {
-        "cells by chance": lambda pixels, label: random.random((explain.GRID, explain.GRID)),
+        "cells by chance": lambda *_: random.random((explain.GRID, explain.GRID)),
         "class activation (Keras)": _class_activation(load_keras(weights)),
         **{f"hiding, patches of {1 + 2 * reach:g} cells": _hiding(engine, reach) for reach in (0.0, 0.5, 1.0)},
     }
