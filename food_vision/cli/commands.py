@@ -26,6 +26,8 @@ app = typer.Typer(
 
 def main() -> None:
     """Run the command line; whatever fails is a sentence on standard error and a status of 1."""
+    if sys.stdout is None:
+        sys.exit("food-vision: standard output is closed.")
     for stream in (sys.stdout, sys.stderr):
         # File names may hold what the terminal's encoding cannot; a stream may be closed.
         if isinstance(stream, TextIOWrapper):
