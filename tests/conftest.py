@@ -4,6 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.browser import browser as browser
+from tests.browser import opened_page as opened_page
+from tests.browser import page_service as page_service
+from tests.browser import visit as visit
 from tests.origin import Origin
 
 

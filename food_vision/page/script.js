@@ -5,11 +5,17 @@ const DISHES_SHOWN = 5;
 const LARGEST_SET_NAMED = 5;
 const MAX_BYTES = Number(document.body.dataset.maxPhotoBytes);
 const KEY_VARIABLE = "FOOD_VISION_API_KEY";
+const JSON_TYPE = "application/json";
+const PNG = "image/png";
+const MAP_SIDE = 640;
+const SHADE = "16 12 9";
+const DARKEST = 0.92;
+const FALL = 1.7; // Parts of middling weight stay visible too.
 
 const element = (id) => document.getElementById(id);
 
 // The key lives here and nowhere else: in no storage, no cookie and no address.
-const state = { apiKey: "", photo: null, again: () => {}, asking: new AbortController(), blobs: [] };
+const state = { apiKey: "", photo: {}, answer: {}, again: () => {}, asking: new AbortController(), blobs: [] };
 
 // ---------------------------------------------------------------- talking to the service
 
@@ -26,7 +32,7 @@ async function ask(address, photo, accept) {
   state.asking = new AbortController();
   const headers = { Accept: accept };
   if (state.apiKey) headers["X-API-Key"] = state.apiKey;
-  if (photo.link) headers["Content-Type"] = "application/json";
+  if (photo.link) headers["Content-Type"] = JSON_TYPE;
   const body = photo.link ? JSON.stringify({ url: photo.link }) : formOf(photo.file);
   return checked(await fetched(address, { method: "POST", headers, body, signal: state.asking.signal }));
 }
@@ -86,8 +92,8 @@ function takeTransfer(transfer) {
 function linkIn(text) {
   const written = urlOf(text);
   if (written && isWeb(written)) return written.href;
-  const guessed = urlOf(`https://${text}`);
-  return guessed && !guessed.username && guessed.hostname.includes(".") ? guessed.href : null;
+  const beginsWithHost = /^[^\s/:@?#]+\.[^\s/:@?#]+/.test(text);
+  return beginsWithHost ? (urlOf(`https://${text}`)?.href ?? null) : null;
 }
 
 function urlOf(text, base) {
@@ -108,16 +114,10 @@ async function look(photo) {
   const address = addressOf("v1/predict", { top_k: DISHES_SHOWN });
   showBusy("Looking at the photo…");
   showPhoto(photo);
-  await trying(async () => {
-    const response = await ask(address, photo, "application/json");
+  try {
+    const response = await ask(address, photo, JSON_TYPE);
     showAnswer(await response.json());
     showCommand(photo, address);
-  });
-}
-
-async function trying(work) {
-  try {
-    await work();
   } catch (error) {
     if (error instanceof Trouble) showProblem(error.problem);
     else if (error.name !== "AbortError") throw error;
@@ -134,8 +134,6 @@ function showBusy(words) {
 function showPhoto(photo) {
   state.blobs.splice(0).forEach((address) => URL.revokeObjectURL(address));
   hideMap();
-  element("photo").hidden = Boolean(photo.link);
-  element("elsewhere").hidden = !photo.link;
   if (photo.link) element("host").textContent = new URL(photo.link).host;
   else showPicture(photo.file, "Your photo");
 }
@@ -150,9 +148,10 @@ function showPicture(blob, description) {
 
 function showAnswer(answer) {
   const notFood = answer.food === false;
+  state.answer = answer;
   document.body.dataset.state = "answer";
   element("result").classList.toggle("not-food", notFood);
-  element("dish").textContent = notFood ? "This is probably not food" : capital(answer.dish);
+  element("dish").textContent = notFood ? "This is probably not food" : titleOf(answer);
   element("sure").textContent = notFood ? "" : `${percent(answer.score)} sure`;
   element("set").textContent = notFood ? `but if it is, it looks most like ${answer.dish}` : inWords(answer.prediction_set);
   element("promise").textContent = notFood ? "" : promiseOf(answer);
@@ -160,6 +159,11 @@ function showAnswer(answer) {
   element("map-dish").replaceChildren(...answer.predictions.map(({ dish }) => new Option(dish, dish)));
   element("facts").textContent = factsOf(answer);
   element("status").textContent = ["dish", "set", "sure"].map((id) => element(id).textContent).filter(Boolean).join(", ");
+}
+
+/** A dish that is more likely wrong than right gets a question mark. */
+function titleOf({ dish, score }) {
+  return score < 0.5 ? `${capital(dish)}?` : capital(dish);
 }
 
 function rankedDish({ dish, score }) {
@@ -217,32 +221,73 @@ function hideMap() {
   element("map").hidden = true;
   element("map-settings").hidden = true;
   element("show-map").setAttribute("aria-expanded", "false");
+  element("photo").hidden = Boolean(state.photo.link);
+  element("elsewhere").hidden = !state.photo.link;
 }
 
-async function toggleMap() {
+function toggleMap() {
   if (element("show-map").getAttribute("aria-expanded") === "true") return hideMap();
   element("show-map").setAttribute("aria-expanded", "true");
   element("map-settings").hidden = false;
+  element("strength-setting").hidden = Boolean(state.photo.link);
   return showMap();
 }
 
 async function showMap() {
   const { photo } = state;
-  const address = addressOf("v1/explain", { dish: element("map-dish").value });
-  state.again = showMap;
-  element("status").textContent = "Finding out…";
-  await trying(async () => {
+  const dish = element("map-dish").value;
+  const address = addressOf("v1/explain", { dish });
+  tell("Covering one part after the other…");
+  try {
     if (photo.link) await showOverlay(photo, address);
-    else drawMap(await (await ask(address, photo, "application/json")).json());
-    element("status").textContent = "The bright parts speak for the dish.";
-    showCommand(photo, address);
-  });
+    else drawMap(await gridFor(photo, address), state.answer.photo);
+    tell(`The bright parts speak for ${dish}.`);
+    showCommand(photo, address, photo.link ? ` -H 'Accept: ${PNG}' -o map.png` : "");
+  } catch (error) {
+    if (!(error instanceof Trouble) && error.name !== "AbortError") throw error;
+    if (error instanceof Trouble) tell(error.message);
+  }
+}
+
+function tell(words) {
+  element("map-note").textContent = words;
+  element("status").textContent = words;
+}
+
+async function gridFor(photo, address) {
+  const answer = await (await ask(address, photo, JSON_TYPE)).json();
+  return answer.explanation;
+}
+
+/** Darken the photo where it does not matter. The canvas lies over the whole photo, the grid over its `area`. */
+function drawMap({ grid, area }, { width, height }) {
+  const canvas = element("map");
+  const scale = MAP_SIDE / Math.max(width, height);
+  Object.assign(canvas, { width: Math.ceil(width * scale), height: Math.ceil(height * scale), hidden: false });
+  const pen = canvas.getContext("2d");
+  pen.scale(scale, scale);
+  pen.fillStyle = `rgb(${SHADE} / ${DARKEST})`;
+  pen.fillRect(0, 0, width, height);
+  pen.clearRect(area.left, area.top, area.width, area.height);
+  pen.imageSmoothingQuality = "high";
+  pen.drawImage(shadeOf(grid), area.left, area.top, area.width, area.height);
+}
+
+/** The grid as a picture of a pixel per cell. */
+function shadeOf(grid) {
+  const cells = Object.assign(document.createElement("canvas"), { width: grid[0].length, height: grid.length });
+  const pen = cells.getContext("2d");
+  grid.forEach((row, y) => row.forEach((weight, x) => {
+    pen.fillStyle = `rgb(${SHADE} / ${DARKEST * (1 - weight) ** FALL})`;
+    pen.fillRect(x, y, 1, 1);
+  }));
+  return cells;
 }
 
 /** A photo elsewhere cannot be shown by this page; the service's own picture of photo and map can. */
 async function showOverlay(photo, address) {
-  const response = await ask(address, photo, "image/png");
-  showPicture(await response.blob(), "The photo, with the parts that speak for the dish marked");
+  const response = await ask(address, photo, PNG);
+  showPicture(await response.blob(), "The photo as the service saw it, bright where it speaks for the dish");
   element("elsewhere").hidden = true;
 }
 
@@ -271,15 +316,18 @@ function showHelp(address, known) {
 
 function takeKey(event) {
   event.preventDefault();
-  state.apiKey = element("key").value.trim();
+  const key = element("key").value.trim();
   element("key").value = "";
-  state.again();
+  // A header takes no other characters, and fetch would call that a failure of the network.
+  if (!/^[\x21-\x7e]+$/.test(key)) return element("key").focus();
+  state.apiKey = key;
+  return state.again();
 }
 
 // ---------------------------------------------------------------- the same from a terminal
 
-function showCommand(photo, address) {
-  element("curl").textContent = commandFor(photo, address);
+function showCommand(photo, address, options = "") {
+  element("curl").textContent = commandFor(photo, address) + options;
   element("terminal").hidden = false;
   element("copy").textContent = "Copy";
 }
@@ -288,7 +336,7 @@ function showCommand(photo, address) {
 function commandFor(photo, address) {
   const key = state.apiKey ? ` -H "X-API-Key: $${KEY_VARIABLE}"` : "";
   const body = photo.link
-    ? `-H 'Content-Type: application/json' -d ${quoted(JSON.stringify({ url: photo.link }))}`
+    ? `-H 'Content-Type: ${JSON_TYPE}' -d ${quoted(JSON.stringify({ url: photo.link }))}`
     : `-F ${quoted(`file=@${quotedForCurl(photo.file.name)}`)}`;
   return `curl${key} ${body} ${quoted(address)}`;
 }
@@ -322,7 +370,7 @@ async function nameDishes() {
   const headers = state.apiKey ? { "X-API-Key": state.apiKey } : {};
   try {
     const { labels } = await (await checked(await fetched(addressOf("v1/labels"), { headers }))).json();
-    list.replaceChildren(...labels.map((label) => span("name", label.name ?? label)));
+    list.replaceChildren(...labels.map((label) => span("name", label.name)));
   } catch (error) {
     list.textContent = error.message;
   }
