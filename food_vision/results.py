@@ -135,7 +135,7 @@ class ModelCard:
         return _facts(cls, answer)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction:
     """The dish on a photo.
 
@@ -151,12 +151,12 @@ class Prediction:
     dish: str
     score: float
     predictions: tuple[Ranked, ...]
-    photo: PhotoFacts
-    model: ModelVersion
     prediction_set: tuple[str, ...] | None = None
     coverage: float | None = None
     food: bool | None = None
     food_score: float | None = None
+    photo: PhotoFacts
+    model: ModelVersion
     timings_ms: Mapping[str, float] = field(default_factory=dict)
     explanation: Explanation | None = None
 

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pty
+import shlex
 import signal
 import subprocess
 import sys
@@ -351,6 +352,26 @@ def test_a_full_disk_is_a_sentence(folder: Path) -> None:
         )
     assert outcome.returncode == 1
     assert outcome.stderr == b"food-vision: standard output: No space left on device.\n"
+
+
+@pytest.mark.parametrize(
+    ("closed", "lines", "errors"),
+    [
+        pytest.param("2>&-", 2, "", id="standard error"),
+        pytest.param(">&-", 0, "1 of 2 failed:", id="standard output"),
+        pytest.param("<&-", 2, "standard input: It is closed.", id="standard input"),
+        pytest.param("<&- >&- 2>&-", 0, "", id="all"),
+    ],
+)
+def test_closed_streams_are_no_trouble(folder: Path, closed: str, lines: int, errors: str) -> None:
+    words = shlex.join([*COMMAND, "predict", "--json", str(folder / "a.png"), "-"])
+    outcome = subprocess.run(
+        ["/bin/sh", "-c", f"{words} {closed}"], env=environment(), capture_output=True, text=True, check=False
+    )
+    assert outcome.returncode == 1
+    assert len(outcome.stdout.splitlines()) == lines
+    assert errors in outcome.stderr
+    assert bool(outcome.stderr) == bool(errors)
 
 
 @pytest.mark.parametrize(("count", "shown"), [(1, False), (3, True)], ids=["one", "many"])
