@@ -115,7 +115,7 @@ BATCH: dict[str, Any] = {
     "results": [
         {"id": "first", "result": PREDICTION},
         {
-            "id": None,
+            "id": "second",
             "problem": {
                 "type": "/docs/errors.md#photo-too-small",
                 "title": "Photo too small",

@@ -22,6 +22,7 @@ from food_vision.api.schemas import (
 from food_vision.errors import DeadlineExceeded, InternalError, InvalidParameter, Problem
 from food_vision.intake.fetch import Fetcher
 from food_vision.intake.forms import Item, Source
+from food_vision.logs import write
 from food_vision.serving.predictor import Explained, Predictor
 
 T = TypeVar("T")
@@ -86,14 +87,14 @@ class Photos:
         async def result(item: Item) -> BatchResult:
             try:
                 async with in_time(end), turns:
-                    return BatchResult(id=item.id, result=await self._answer(item, options))
+                    return BatchResult(id=item.id, result=await self._answer(item, options, request_id))
             except Problem as problem:
                 facts = problem_body(problem, request_id, self._docs_url)
                 return BatchResult(id=item.id, problem=ProblemFacts.model_validate(facts))
 
         return BatchAnswer(results=await asyncio.gather(*map(result, items)))
 
-    async def _answer(self, item: Item, options: Options) -> Prediction:
+    async def _answer(self, item: Item, options: Options, request_id: str) -> Prediction:
         if isinstance(item.source, Problem):
             raise item.source
         try:
@@ -102,7 +103,7 @@ class Photos:
             raise
         except Exception as error:
             # A bug that one photo finds must not cost the others their answers.
-            log.exception("a photo of a batch met a bug")
+            write(log, logging.ERROR, id=request_id, outcome=InternalError.code)
             raise InternalError from error
 
     async def _bytes_of(self, source: Source) -> tuple[bytes, float]:
