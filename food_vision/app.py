@@ -9,6 +9,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from food_vision import __version__
 from food_vision.api.bodies import CloseUnread, Uploads
 from food_vision.api.contract import NOT_FOOD_HEADER, contract_routes
+from food_vision.api.documentation import add_documentation
 from food_vision.api.gate import Gate, described_gate
 from food_vision.api.inference_bodies import JSON_LENGTH_HEADER
 from food_vision.api.middleware import LastResort, RequestContext
@@ -60,8 +61,15 @@ def create_app(settings: Settings) -> FastAPI:
 
     # No redirect between the forms with and without the last slash: redirected POSTs lose their query in some clients.
     app = FastAPI(
-        title="Food Vision", version=__version__, description=DESCRIPTION, lifespan=lifespan, redirect_slashes=False
+        title="Food Vision",
+        version=__version__,
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        redirect_slashes=False,
+        docs_url=None,
+        redoc_url=None,
     )
+    add_documentation(app)
     app.include_router(page_routes(settings.max_photo_bytes))
     behind_gate = described_gate(settings)
     app.include_router(contract_routes(fetcher, predictor, settings.request_timeout), **behind_gate)

@@ -24,7 +24,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 PHOTOS = ROOT.parent / "shared" / "data" / "sharp" / "test"
 EXAMPLE = Path("ramen", "1009072.webp")
 """The photo behind the README's example: one of Food-101's test photos."""
-UNDOCUMENTED = {"/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json", "/docs/errors.md", "/page/{name}"}
+UNDOCUMENTED = {"/docs", "/docs/assets", "/redoc", "/openapi.json", "/docs/errors.md", "/page/{name}"}
 
 
 def blocks(language: str, marker: str) -> list[str]:
