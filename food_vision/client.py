@@ -140,7 +140,8 @@ class AsyncFoodVision(_Client):
         self, photo: PhotoSource, *, top_k: int | None = None, min_score: float | None = None
     ) -> Prediction:
         """See ``FoodVision.predict``."""
-        return await self._ask(photo_call("predict", photo, top_k=top_k, min_score=min_score))
+        # In a thread: files are read there.
+        return await self._ask(await asyncio.to_thread(photo_call, "predict", photo, top_k=top_k, min_score=min_score))
 
     async def predict_many(
         self, photos: Iterable[PhotoSource], *, top_k: int | None = None, min_score: float | None = None
@@ -159,7 +160,7 @@ class AsyncFoodVision(_Client):
 
     async def explain(self, photo: PhotoSource, *, dish: str | None = None) -> Prediction:
         """See ``FoodVision.explain``."""
-        return await self._ask(photo_call("explain", photo, dish=dish))
+        return await self._ask(await asyncio.to_thread(photo_call, "explain", photo, dish=dish))
 
     async def labels(self) -> tuple[str, ...]:
         """See ``FoodVision.labels``."""

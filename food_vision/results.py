@@ -33,9 +33,12 @@ class FoodVisionError(Exception):
         request_id: str | None = None,
         retry_after: float | None = None,
     ) -> None:
-        super().__init__(detail)
+        super().__init__(code, detail, status, request_id, retry_after)
         self.code, self.detail, self.status = code, detail, status
         self.request_id, self.retry_after = request_id, retry_after
+
+    def __str__(self) -> str:
+        return self.detail
 
     @property
     def temporary(self) -> bool:

@@ -418,6 +418,18 @@ def test_settings_are_shown_with_their_origin_and_without_secrets() -> None:
     assert secret not in outcome.stdout
 
 
+def test_export_makes_ones_own_model_ready_to_use(tmp_path: Path) -> None:
+    import keras
+
+    layers = [keras.layers.Input((32, 32, 3)), keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(2, "softmax")]
+    weights = tmp_path / "own.h5"
+    keras.Sequential(layers).save(weights)
+    (tmp_path / "labels.txt").write_text("hot_dog\nnot_hot_dog\n")
+    outcome = CliRunner().invoke(app, ["export", str(weights), "--labels", str(tmp_path / "labels.txt")])
+    assert (outcome.exit_code, outcome.stdout.splitlines()[-1]) == (0, str(weights.with_suffix(".tflite")))
+    assert run("labels", settings={"FOOD_VISION_MODEL": str(weights)}).stdout == "hot dog\nnot hot dog\n"
+
+
 def test_export_without_tensorflow_says_what_to_install() -> None:
     program = "import sys; sys.modules['keras'] = None; sys.argv[1:] = ['export']\n"
     program += "from food_vision.cli.commands import main; main()"
