@@ -134,6 +134,7 @@ function showBusy(words) {
 function showPhoto(photo) {
   state.blobs.splice(0).forEach((address) => URL.revokeObjectURL(address));
   hideMap();
+  element("link").value = photo.link ?? "";
   if (photo.link) element("host").textContent = new URL(photo.link).host;
   else showPicture(photo.file, "Your photo");
 }
