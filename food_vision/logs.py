@@ -26,8 +26,12 @@ def write(log: logging.Logger, level: int, **fields: object) -> None:
 
 
 def set_up_logging(level: str) -> None:
-    """Send our lines to standard error; uvicorn's access log is silenced: it would write links with their queries."""
+    """Send our lines to standard error; uvicorn's access log is silenced: it would write links with their queries.
+
+    So is the parser of forms, which warns of every broken one, and whose callers hear of it anyway.
+    """
     logging.getLogger("uvicorn.access").disabled = True
+    logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
     log = logging.getLogger("food_vision")
     log.setLevel(level.upper())
     if not log.handlers:

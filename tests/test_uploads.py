@@ -134,3 +134,12 @@ def test_the_connection_is_kept_after_a_body_that_was_read(service: Service) -> 
     answer = service.client.post("/v1/predict", content=PHOTO)
     assert answer.status_code == 200
     assert "connection" not in answer.headers
+
+
+def test_broken_forms_leave_nothing_in_the_log_but_their_line(service: Service) -> None:
+    head = {"Content-Type": "multipart/form-data; boundary=a"}
+    answer = service.client.post("/v1/predict", content=b"--hunter2\r\n", headers=head)
+    assert (answer.status_code, answer.json()["code"]) == (400, "malformed_body")
+    before, _, _ = service.log().partition(answer.headers["x-request-id"])
+    assert "boundary" not in before
+    assert "hunter2" not in service.log()
