@@ -9,10 +9,12 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from food_vision.api.contract import WELCOME, Message
-from food_vision.errors import NotFound
+from food_vision.api.negotiation import JSON, is_known, preferred
+from food_vision.errors import NotAcceptable, NotFound
 
 FOLDER = Path(__file__).parent.parent / "page"
-MEDIA_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
+HTML = "text/html"
+MEDIA_TYPES = {".html": HTML, ".js": "text/javascript", ".css": "text/css"}
 POLICY = {
     # Were a photo's name or an error's text ever to become markup, it still could load nothing and send nothing out.
     "Content-Security-Policy": (
@@ -40,7 +42,7 @@ class PageFile:
     def answer(self, request: Request, vary: Mapping[str, str] | None = None) -> Response:
         """Return the file, or 304 where the browser has it already."""
         headers = {**POLICY, **(vary or {}), "ETag": self.etag}
-        if self.etag in request.headers.get("if-none-match", ""):
+        if is_known(request.headers.get("if-none-match"), self.etag):
             return Response(status_code=304, headers=headers)
         return Response(self.content, media_type=self.media_type, headers=headers)
 
@@ -58,7 +60,7 @@ def page_routes(max_photo_bytes: int) -> APIRouter:
         summary="Say hello",
         description="Browsers, which ask for `text/html`, get the page; programs get the message.",
         response_model=Message,
-        responses={200: {"content": {"text/html": {"schema": {"type": "string"}}}}},
+        responses={200: {"content": {HTML: {"schema": {"type": "string"}}}}},
     )
     async def welcome(request: Request) -> Response:
         if wants_page(request.headers.get("accept", "")):
@@ -76,18 +78,12 @@ def page_routes(max_photo_bytes: int) -> APIRouter:
 
 
 def wants_page(accept: str) -> bool:
-    """Tell a browser by its ``Accept`` header: it names HTML, and wants it more than JSON. ``*/*`` names nothing."""
-    wishes = dict(map(_wish, accept.lower().split(",")))
-    return wishes.get("text/html", 0.0) > wishes.get("application/json", 0.0)
-
-
-def _wish(item: str) -> tuple[str, float]:
-    media_type, *parameters = (part.strip() for part in item.split(";"))
-    quality = next((part[2:] for part in parameters if part.startswith("q=")), "1")
+    """Tell a browser by its ``Accept`` header: it likes HTML better than JSON. Programs take anything, or JSON."""
     try:
-        return media_type, float(quality)
-    except ValueError:
-        return media_type, 0.0
+        return preferred(accept, (JSON, HTML)) == HTML
+    except NotAcceptable:
+        # The tutorial's message has always gone to everybody.
+        return False
 
 
 def _page_file(path: Path, max_photo_bytes: int) -> PageFile:
