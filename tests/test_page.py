@@ -1,6 +1,7 @@
 """The page's files and how they are sent; what it does in a browser is in ``test_page_in_browser.py``."""
 
 import re
+import tomllib
 from collections.abc import Iterator
 
 import httpx2
@@ -116,7 +117,8 @@ def test_the_page_names_no_other_host_and_makes_no_markup() -> None:
 
 def test_the_page_is_packed() -> None:
     assert {path.name for path in PAGE.iterdir()} == {"index.html", "script.js", "style.css"}
-    assert 'food_vision = ["page/*"]' in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert "page/*" in project["tool"]["setuptools"]["package-data"]["food_vision"]
 
 
 def page(service: Service, path: str, **headers: str) -> httpx2.Response:
