@@ -1,18 +1,12 @@
 """The commands and their options. What they need is imported when they run, so that ``--help`` is there at once."""
 
-import os
-import sys
-from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from food_vision import __version__
-from food_vision.errors import Problem, StartupError
-from food_vision.results import FoodVisionError
-
-STANDARD_OUTPUT, STANDARD_ERROR = 1, 2
+from food_vision.errors import StartupError
 
 app = typer.Typer(
     name="food-vision",
@@ -23,34 +17,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-
-
-def main() -> None:
-    """Run the command line; whatever fails is a sentence on standard error and a status of 1."""
-    _open_closed_streams()
-    for stream in (sys.stdout, sys.stderr):
-        # File names may hold what the terminal's encoding cannot.
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-    try:
-        app()
-    except (Problem, StartupError, FoodVisionError, ImportError) as error:
-        sys.exit(f"food-vision: {error}")
-    except OSError as error:
-        sys.exit(f"food-vision: {error.filename or 'standard output'}: {error.strerror}.")
-    except Exception as error:
-        if sys.flags.dev_mode:
-            raise
-        sys.exit(f"food-vision: a bug, {type(error).__name__}: {error}; `python -X dev -m food_vision` shows where.")
-
-
-def _open_closed_streams() -> None:
-    """Put the null device where a parent has closed standard streams: the next file opened would take their place."""
-    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= STANDARD_ERROR:
-        pass
-    os.close(descriptor)
-    sys.stdout = sys.stdout or os.fdopen(STANDARD_OUTPUT, "w")
-    sys.stderr = sys.stderr or os.fdopen(STANDARD_ERROR, "w")
 
 
 @app.command()
