@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from food_vision import __version__
 from food_vision.cli.commands import app
 from tests.busy import Reply, busy, refusal
 from tests.origin import Origin
@@ -417,6 +418,10 @@ def test_help_needs_next_to_nothing() -> None:
     heavy = {"numpy", "PIL", "fastapi", "uvicorn", "httpx2", "ai_edge_litert", "pydantic_settings", "rich.console"}
     assert heavy & set(outcome.stdout.split()) == set()
     assert "predict" in run("--help").stdout
+
+
+def test_the_version_is_told() -> None:
+    assert CliRunner().invoke(app, ["--version"]).stdout == f"food-vision {__version__}\n"
 
 
 def test_labels_are_those_of_the_model() -> None:

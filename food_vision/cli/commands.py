@@ -10,13 +10,27 @@ from food_vision.errors import StartupError
 
 app = typer.Typer(
     name="food-vision",
-    help="Tell the dish on photos, or serve those who ask.",
     no_args_is_help=True,
     add_completion=False,
     # Plain help: making it pretty takes longer than all the rest.
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+
+
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        print(f"food-vision {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def food_vision(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_tell_version, help="Print the version.")
+    ] = False,
+) -> None:
+    """Tell the dish on photos, or serve those who ask."""
 
 
 @app.command()
@@ -122,9 +136,3 @@ def export(
             "`pip install 'food-vision[keras]'`."
         ) from error
     print(make(weights or load_settings().weights, names))
-
-
-@app.command()
-def version() -> None:
-    """Print the version."""
-    print(__version__)
