@@ -16,17 +16,20 @@ from tests.service import ROOT
 
 
 def promising_model(folder: Path, promises: bool = True) -> Path:
-    """Write a model to ``folder`` that has, or lacks, a prediction set and a chance of food; return its weights."""
+    """Write a model to ``folder`` that has, or lacks, a prediction set and a chance of food; return its weights.
+
+    Its threshold is so high that hardly any photo passes for food, whatever the weights.
+    """
     weights, shipped = folder / "model.h5", ROOT / "food-vision-model.h5"
     weights.symlink_to(shipped)
     data = shipped.with_suffix(".tflite").read_bytes()
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         graph = data[: archive.infolist()[0].header_offset]
         label = Label.model_validate_json(archive.read(LABEL_FILE))
-    chance = Logistic(slope=2.5, midpoint=5.8)
+    chance = Logistic(slope=10, midpoint=0.5)
     constants = {
         "prediction_set": PredictionSet(coverage=0.95, threshold=0.01) if promises else None,
-        "not_food": NotFood(score="centred_energy", threshold=5.4, chance=chance) if promises else None,
+        "not_food": NotFood(score="max_probability", threshold=0.99999, chance=chance) if promises else None,
     }
     metadata = label.metadata.model_copy(update=constants)
     write_derived(weights.with_suffix(".tflite"), graph, label.weights_sha256, label.outputs, metadata)

@@ -101,7 +101,7 @@ def test_an_explanation_finds_what_the_dish_is_made_of_and_lets_others_pass() ->
         explaining = asyncio.create_task(ours.explain(encoded(picture, "PNG"), "a"))
         while not spy.batches:  # noqa: ASYNC110 - what is waited for happens in a thread
             await asyncio.sleep(0)
-        await ours.predict(encoded(Image.new("RGB", (SIDE, SIDE)), "PNG"))
+        await ours.predict_pixels(np.zeros((SIDE, SIDE, 3), np.uint8))
         return (await explaining).cells
 
     cells = asyncio.run(both())

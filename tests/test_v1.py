@@ -19,6 +19,7 @@ from tests.service import Service, running_service
 
 PHOTO = photo("JPEG", 320, 240)
 SMALL = photo("PNG", 4, 4)
+LOOPBACK = {"FOOD_VISION_ALLOW_NETWORKS": "127.0.0.0/8"}
 Send = Callable[[Service, str], httpx2.Response]
 
 
@@ -26,7 +27,7 @@ Send = Callable[[Service, str], httpx2.Response]
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     folder = tmp_path_factory.mktemp("service")
     settings = {
-        "FOOD_VISION_ALLOW_NETWORKS": "127.0.0.0/8",
+        **LOOPBACK,
         "FOOD_VISION_MODEL": str(promising_model(folder)),
         "FOOD_VISION_MAX_ITEMS": "4",
         "FOOD_VISION_REQUEST_TIMEOUT": "5",
@@ -276,9 +277,15 @@ def test_the_contracts_header_tells_photos_without_food(service: Service, tmp_pa
     (tmp_path / "grey.png").write_bytes(grey)
     food = post(service, "/v1/predict", content=grey).json()["food"]
     with Origin(photos=tmp_path).running() as origin:
-        answer = service.ask(f"{origin.url()}/photos/grey.png")
+        link = f"{origin.url()}/photos/grey.png"
+        answer = service.ask(link)
+        with running_service(
+            tmp_path, {**LOOPBACK, "FOOD_VISION_MODEL": str(promising_model(tmp_path, False))}
+        ) as other:
+            silent = other.ask(link)
     assert food is False
     assert answer.headers["food-vision-not-food"] == "true"
+    assert "food-vision-not-food" not in silent.headers
 
 
 def test_the_log_has_no_photo_and_no_link(service: Service) -> None:
