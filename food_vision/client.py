@@ -1,4 +1,4 @@
-"""Ask a Food Vision server from Python: ``pip install 'food-vision[client]'``.
+"""Ask a Food Vision server from Python: ``pip install '.[client]'``.
 
     with FoodVision("http://localhost:5000") as server:
         print(server.predict("ramen.jpg").dish)
@@ -16,7 +16,7 @@ from typing import Any, Self, TypeVar
 try:
     import httpx2
 except ImportError as missing:
-    raise ImportError("The client needs httpx2: `pip install 'food-vision[client]'`.", name="httpx2") from missing
+    raise ImportError("The client needs httpx2: `pip install '.[client]'`.", name="httpx2") from missing
 
 from food_vision import __version__
 from food_vision.calls import (

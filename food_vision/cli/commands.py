@@ -133,6 +133,6 @@ def export(
     except ImportError as error:
         raise StartupError(
             f"Exporting needs TensorFlow and the project's training package ({error.name} is missing): "
-            "`pip install 'food-vision[keras]'`."
+            "`pip install '.[keras]'`."
         ) from error
     print(make(weights or load_settings().weights, names))
