@@ -18,8 +18,8 @@ FAMILIES: dict[type[Problem], str] = {
 ERRORS_HEAD = """# Errors
 
 Every failure, but those of the Open Inference Protocol below `/v2`, is `application/problem+json` (RFC 9457) with the
-members `type`, `title`, `status`, `code`, `detail` and `request_id`. Programs should look at `code`; people at `detail`.
-The request id is also in the service's log, beside what only the operator may know. A `429` or `503` carries
+members `type`, `title`, `status`, `code`, `detail` and `request_id`. Programs should look at `code`; people at
+`detail`. The request id is also in the service's log, beside what only the operator may know. A `429` or `503` carries
 `Retry-After` in seconds.
 
 | status | code | at fault |
