@@ -165,6 +165,12 @@ class Settings(BaseSettings):
         le=1_000_000_000_000,
         description="Bytes that these photos may have together; past it one is answered 503.",
     )
+    explain_limit: int = Field(
+        16,
+        ge=1,
+        le=10_000,
+        description="Explanations admitted and not yet answered; each costs 49 inferences; one more is answered 503.",
+    )
     cache_bytes: int = Field(
         0,
         ge=0,

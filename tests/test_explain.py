@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from food_vision.errors import Overloaded
 from food_vision.intake.decode import PhotoLimits
 from food_vision.model.bundle import Bundle, Metadata
 from food_vision.model.engine import Batch, Logits
@@ -84,11 +85,13 @@ class Spy:
         return np.stack([10 * white, np.ones(len(batch))], axis=1).astype(np.float32)
 
 
-def predictor(spy: Spy) -> Predictor:
+def predictor(spy: Spy, explain_limit: int = 16) -> Predictor:
     recipe = Preprocessing(size=SIDE, filter="nearest")
     metadata = Metadata(name="m", version="1", classes=("a", "b"), display_names=("a", "b"), preprocessing=recipe)
     bundle = Bundle(Path("m.h5"), Path("m.tflite"), "0" * 64, metadata)
-    return Predictor(bundle, spy, PhotoLimits(), decode_threads=1, max_batch=4, queue_limit=8)
+    return Predictor(
+        bundle, spy, PhotoLimits(), decode_threads=1, max_batch=4, queue_limit=8, explain_limit=explain_limit
+    )
 
 
 def test_an_explanation_finds_what_the_dish_is_made_of_and_lets_others_pass() -> None:
@@ -118,3 +121,25 @@ def test_a_dish_that_the_model_does_not_know() -> None:
     with pytest.raises(LookupError):
         asyncio.run(ours.explain(encoded(Image.new("RGB", (SIDE, SIDE)), "PNG"), "gruel"))
     ours.close()
+
+
+def test_explanations_go_one_after_the_other_and_have_a_bound_of_their_own() -> None:
+    """80 at once used to advance together and end together, past their deadlines."""
+    spy = Spy()
+    ours = predictor(spy, explain_limit=3)
+    photo = encoded(Image.new("RGB", (SIDE, SIDE), "white"), "PNG")
+    ended: list[int] = []
+
+    async def explain(number: int) -> None:
+        await ours.explain(photo)
+        ended.append(len(spy.batches))
+
+    async def crowd() -> list[BaseException | None]:
+        return await asyncio.gather(*map(explain, range(5)), return_exceptions=True)
+
+    outcomes = asyncio.run(crowd())
+    ours.close()
+    assert [type(outcome) for outcome in outcomes] == [type(None)] * 3 + [Overloaded] * 2
+    runs = GRID * GRID // 4
+    assert ended[1] - ended[0] >= runs
+    assert ended[2] - ended[1] >= runs

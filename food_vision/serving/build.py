@@ -26,6 +26,7 @@ def build_predictor(settings: Settings, metrics: Metrics | None = None) -> Predi
         max_batch=settings.max_batch,
         queue_limit=settings.queue_limit,
         queue_bytes=settings.queue_bytes,
+        explain_limit=settings.explain_limit,
         cache_bytes=settings.cache_bytes,
         metrics=metrics,
     )

@@ -6,8 +6,10 @@ import math
 import os
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,6 +93,7 @@ class Predictor:
         max_batch: Most photos in one inference.
         queue_limit: Photos inside at once, waiting ones included.
         queue_bytes: Bytes of their files, all together.
+        explain_limit: Explanations inside at once, waiting ones included.
         cache_bytes: Memory for what the model said of photos seen before; 0 for none.
         metrics: Where photos are counted; for itself alone when left out.
     """
@@ -105,6 +108,7 @@ class Predictor:
         max_batch: int,
         queue_limit: int,
         queue_bytes: float = math.inf,
+        explain_limit: int = 16,
         cache_bytes: int = 0,
         metrics: Metrics | None = None,
     ) -> None:
@@ -114,6 +118,9 @@ class Predictor:
         self._limits = limits
         self._scorer = Scorer(bundle)
         self._admission = Admission(queue_limit, queue_bytes)
+        # An explanation costs 49 photos. One at a time ends soonest for all of them, and leaves room for other photos:
+        # 80 at once advanced together and so ran into their deadlines together.
+        self._explanations, self._explaining = Admission(explain_limit), asyncio.Lock()
         self._decoders = ThreadPoolExecutor(decode_threads, thread_name_prefix="decode", initializer=step_back)
         self._engine = engine
         self._max_batch = max_batch
@@ -160,16 +167,17 @@ class Predictor:
         Costs an inference for each of 49 parts; they go in batches, so that other callers' photos come in between.
 
         Raises:
-            Overloaded, CallerProblem: as ``predict`` does.
+            Overloaded, CallerProblem: as ``predict`` does; Overloaded when too many explanations are inside as well.
             LookupError: when the model knows no such dish.
         """
-        with self._metrics.photo(), self._admission.place(len(data)) as place:
+        with self._metrics.photo(), self._explanations.place(), self._admission.place(len(data)) as place:
             decoded, answer, logits = await self._see(data, place)
             ranked = next((known for known in answer.scores.ranked if known.dish == (dish or known.dish)), None)
             if ranked is None:
                 raise LookupError(dish)
-            with self._metrics.timed("explain"):
-                hidden = await self._infer_all(list(with_parts_hidden(decoded.pixels)), place)
+            async with self._explaining:
+                with self._metrics.timed("explain"):
+                    hidden = await self._infer_all(with_parts_hidden(decoded.pixels), place)
         cells = weights(logits, hidden, self.bundle.display_names.index(ranked.dish))
         return Explained(answer, *ranked, cells, decoded.pixels)
 
@@ -201,11 +209,10 @@ class Predictor:
         answer = Answer(self._score(inferred), photo, Timings(decoding, inferred.queued, inferred.ran))
         return decoded, answer, inferred.logits
 
-    async def _infer_all(self, photos: list[NDArray[np.uint8]], place: Place) -> NDArray[np.float32]:
+    async def _infer_all(self, photos: Iterator[NDArray[np.uint8]], place: Place) -> NDArray[np.float32]:
         """Return the logits of many, ``float32[N, classes]``; no more wait at a time than go into one batch."""
         rows: list[Inferred] = []
-        for start in range(0, len(photos), self._max_batch):
-            chunk = photos[start : start + self._max_batch]
+        while chunk := list(islice(photos, self._max_batch)):
             rows += await asyncio.gather(*(self._batcher.infer(pixels, place) for pixels in chunk))
         return np.stack([row.logits for row in rows])
 
