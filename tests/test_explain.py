@@ -130,12 +130,12 @@ def test_explanations_go_one_after_the_other_and_have_a_bound_of_their_own() -> 
     photo = encoded(Image.new("RGB", (SIDE, SIDE), "white"), "PNG")
     ended: list[int] = []
 
-    async def explain(number: int) -> None:
+    async def explain() -> None:
         await ours.explain(photo)
         ended.append(len(spy.batches))
 
     async def crowd() -> list[BaseException | None]:
-        return await asyncio.gather(*map(explain, range(5)), return_exceptions=True)
+        return await asyncio.gather(*(explain() for _ in range(5)), return_exceptions=True)
 
     outcomes = asyncio.run(crowd())
     ours.close()
