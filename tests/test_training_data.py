@@ -8,6 +8,8 @@ from PIL import Image
 
 from tests.photos import pixels
 from training import recipes
+from training.arrays import read_arrays
+from training.blend import blend
 from training.classes import CLASSES
 from training.data import PER_ROW, TILE, read_ids
 from training.metrics import Share
@@ -16,6 +18,8 @@ from training.pools import Pool, held_out_ids, sharp_pool, tile_pool
 
 SHARED = Path(__file__).parent.parent.parent / "shared"
 PHOTOS, HELD_OUT = SHARED / "data", SHARED / "model" / "held-out.txt"
+CHECKPOINT = SHARED / "model" / "efficientnet-lite0-food101.npz"
+WEIGHTS = Path(__file__).parent.parent / "food-vision-model.h5"
 HELD = frozenset({"1001", "7002"})
 
 
@@ -118,3 +122,17 @@ def test_the_worst_come_first() -> None:
 
 def test_confusions_are_ordered_by_their_share_of_the_dish() -> None:
     assert confusions(LOGITS, LABELS, DISHES) == [Confusion("pho", "ramen", 2, 4), Confusion("ramen", "pho", 1, 3)]
+
+
+def test_a_blend_lies_between() -> None:
+    first, second = {"a": np.array([0, 4], np.float32)}, {"a": np.array([8, 4], np.float32)}
+    np.testing.assert_array_equal(blend(first, second, 0.25)["a"], np.array([2, 4], np.float32))
+    with pytest.raises(ValueError, match="only one has a, b"):
+        blend(first, {"b": np.array([1], np.float32)}, 0.5)
+
+
+@pytest.mark.skipif(not CHECKPOINT.exists(), reason="the checkpoint is not present")
+def test_the_keras_file_has_the_arrays_of_the_checkpoint_by_name_and_shape() -> None:
+    shapes = [{name: array.shape for name, array in read_arrays(path).items()} for path in (CHECKPOINT, WEIGHTS)]
+    assert len(shapes[0]) == 247
+    assert shapes[0] == shapes[1]
