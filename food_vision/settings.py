@@ -4,7 +4,9 @@ This is the only place where the environment is read. Settings have the prefix `
 ``WEB_CONCURRENCY`` and ``FORWARDED_ALLOW_IPS`` mean what platforms mean by them.
 """
 
+import difflib
 import os
+import re
 from collections.abc import Iterator
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
@@ -25,6 +27,8 @@ Secrets = Annotated[tuple[Secret, ...], NoDecode]
 
 SECRET = ("api_keys", "metrics_key", "client_key")
 """Settings whose values no message repeats."""
+_OF_A_CLUSTER = re.compile(rf"{PREFIX}\w*(SERVICE_HOST|SERVICE_PORT\w*|PORT_\d+_(TCP|UDP|SCTP)\w*)")
+"""What Kubernetes puts into each container for a service called ``food-vision`` or ``food-vision-…``."""
 
 
 class Settings(BaseSettings):
@@ -208,12 +212,15 @@ def load_settings() -> Settings:
     """Read the settings from the environment.
 
     Raises:
-        StartupError: naming the variable, what it got and what it takes.
+        StartupError: naming the variable, what it got and what it takes; or one that is no setting, and the nearest.
     """
+    if unknown := "; ".join(_unknown()):
+        raise StartupError(unknown)
     try:
         return Settings()
     except ValidationError as error:
-        raise StartupError("; ".join(_complaints(error))) from None
+        # A dict, not a set: in their order. Two keys that are both too short are one complaint.
+        raise StartupError("; ".join(dict.fromkeys(_complaints(error)))) from None
 
 
 class SettingRow(NamedTuple):
@@ -242,21 +249,38 @@ def hand_down(**values: object) -> None:
     os.environ.update({_variable(name): str(value) for name, value in values.items() if value is not None})
 
 
-def _variable(name: str) -> str:
+def _unknown() -> Iterator[str]:
+    """Complain of variables with our prefix that nothing reads: of a misspelt list of keys, an open service would come.
+
+    Values are not repeated: such a variable may hold a key.
+    """
+    known = {variable for name in Settings.model_fields for variable in _variables(name)}
+    for variable, value in os.environ.items():
+        name = variable.upper()
+        if name.startswith(PREFIX) and name not in known and value and not _is_of_a_cluster(name, value):
+            [nearest] = difflib.get_close_matches(name, sorted(known), 1, cutoff=0)
+            yield f"{variable} is not a setting; the nearest one is {nearest}."
+
+
+def _is_of_a_cluster(variable: str, value: str) -> bool:
+    return bool(_OF_A_CLUSTER.fullmatch(variable)) or (variable.endswith("_PORT") and "://" in value)
+
+
+def _variables(name: str) -> list[str]:
     alias = Settings.model_fields[name].validation_alias
-    return str(alias.choices[0]) if isinstance(alias, AliasChoices) else PREFIX + name.upper()
+    return list(map(str, alias.choices)) if isinstance(alias, AliasChoices) else [PREFIX + name.upper()]
+
+
+def _variable(name: str) -> str:
+    return _variables(name)[0]
 
 
 def _as_text(value: object) -> str:
-    if value is None:
-        return ""
-    return (
-        ",".join(map(str, value))
-        if isinstance(value, tuple)
-        else str(value).lower()
-        if isinstance(value, bool)
-        else str(value)
-    )
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "" if value is None else str(value)
 
 
 def _items(text: str) -> tuple[str, ...]:
@@ -270,5 +294,8 @@ def _complaints(error: ValidationError) -> Iterator[str]:
         name = variables.get(where) or where.removeprefix(PREFIX).lower()
         help_text = Settings.model_fields[name].description if name in Settings.model_fields else ""
         variable = _variable(name) if name in Settings.model_fields else where
+        if name in SECRET and item["type"] == "too_short":
+            yield f"{variable} has a key, not shown here, of fewer than {item['ctx']['min_length']} characters."
+            continue
         got = "not shown here" if name in SECRET else repr(item["input"])
         yield f"{variable} is {got}: {item['msg']}. {help_text}".strip()

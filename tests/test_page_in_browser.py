@@ -207,7 +207,7 @@ def test_a_key_is_asked_for_used_and_kept_in_memory_only(browser: Browser, tmp_p
             assert outcome()
         assert visit.page.input_value("#key") == ""
         assert KEY not in visit.command()
-        assert "X-API-Key: $FOOD_VISION_API_KEY" in visit.command()
+        assert "X-API-Key: $FOOD_VISION_CLIENT_KEY" in visit.command()
         kept = visit.page.evaluate("[document.cookie, localStorage.length, sessionStorage.length, location.href]")
         assert kept == ["", 0, 0, visit.home]
         assert visit.complaints == []

@@ -35,6 +35,47 @@ def test_a_bad_value_is_one_line_that_names_the_variable(
     assert "\n" not in str(refusal.value)
 
 
+@pytest.mark.parametrize(
+    ("variable", "nearest"),
+    [
+        pytest.param("FOOD_VISION_API_KEY", "FOOD_VISION_API_KEYS", id="one letter short"),
+        pytest.param("food_vision_allow_host", "FOOD_VISION_ALLOW_HOSTS", id="lower case"),
+        pytest.param("FOOD_VISION_ALLOW_PORT", "FOOD_VISION_ALLOW_PORTS", id="almost as a cluster's"),
+        pytest.param("FOOD_VISION_WORKER", "FOOD_VISION_WORKERS", id="of a setting with two names"),
+    ],
+)
+def test_a_misspelt_variable_is_refused_with_the_nearest_name(
+    monkeypatch: pytest.MonkeyPatch, variable: str, nearest: str
+) -> None:
+    monkeypatch.setenv(variable, "hunter2")
+    with pytest.raises(StartupError) as refusal:
+        load_settings()
+    assert str(refusal.value) == f"{variable} is not a setting; the nearest one is {nearest}."
+
+
+def test_every_name_that_a_setting_has_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FOOD_VISION_PORT", "8123")
+    monkeypatch.setenv("FOOD_VISION_CLIENT_KEY", "a key of the command line")
+    assert load_settings().port == 8123
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        pytest.param("FOOD_VISION_SERVICE_HOST", "10.0.0.1", id="host"),
+        pytest.param("FOOD_VISION_SERVICE_PORT_HTTP", "80", id="named port"),
+        pytest.param("FOOD_VISION_PORT_80_TCP_ADDR", "10.0.0.1", id="port"),
+        pytest.param("FOOD_VISION_API_PORT", "tcp://10.0.0.1:80", id="link"),
+        pytest.param("FOOD_VISION_API_KEY", "", id="empty, as good as unset"),
+    ],
+)
+def test_what_a_cluster_sets_by_itself_is_passed_over(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    assert load_settings() == Settings()
+
+
 def test_a_bad_value_stops_the_start_with_that_line_and_a_non_zero_exit() -> None:
     outcome = subprocess.run(
         [sys.executable, "main.py"],

@@ -90,12 +90,17 @@ class RateLimiter:
 
 
 def caller_at(host: str) -> str:
-    """Return whom an address stands for: who has one IPv6 address has its whole /64 to call from."""
+    """Return whom an address stands for: who has one IPv6 address has its whole /64 to call from.
+
+    A server that listens on IPv6 sees callers of IPv4 as ``::ffff:a.b.c.d``, all of them in one /64.
+    """
     try:
         address = ip_address(host)
     except ValueError:
         return host
-    return str(ip_network((address, 64), strict=False)) if isinstance(address, IPv6Address) else host
+    if not isinstance(address, IPv6Address):
+        return host
+    return str(address.ipv4_mapped or ip_network((address, 64), strict=False))
 
 
 class ResponseCache(Generic[T]):
