@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
-from typing import Any, BinaryIO, Generic, TypeVar
+from typing import Any, BinaryIO, Generic, TypeGuard, TypeVar
 
 from food_vision.results import FoodVisionError, ModelCard, Prediction
 
-PhotoSource = str | bytes | PathLike[str] | BinaryIO
+PhotoSource = str | bytes | bytearray | memoryview | PathLike[str] | BinaryIO
 """A path, the encoded bytes, an open binary file, or a link: a text that begins with ``http://`` or ``https://``."""
 Results = list[Prediction | FoodVisionError]
 T = TypeVar("T")
@@ -36,7 +36,7 @@ def photo_call(route: str, photo: PhotoSource, **options: str | float | None) ->
     """Return the call that sends one photo to ``/v1/predict`` or ``/v1/explain``; options that are ``None`` stay out.
 
     Raises:
-        FoodVisionError: ``unreadable_file``.
+        FoodVisionError: ``unreadable_file``, ``invalid_url``.
     """
     given = {name: value for name, value in options.items() if value is not None}
     return Call("POST", f"v1/{route}", Prediction.from_json, given, _body(photo))
@@ -64,32 +64,50 @@ def read_answer(call: Call[T], status: int, body: bytes, retry_after: str | None
         if 200 <= status < 300:
             return call.read(answer)
         error = FoodVisionError.from_problem(answer, pause)
-    except (LookupError, TypeError, ValueError, AttributeError):
-        # Somebody else answered: a proxy, a log-in page, another service.
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError):
+        # Somebody else answered: a proxy, a log-in page, another service; or numbers and depths without end.
         sentence = f"The answer, with status {status}, is none of Food Vision's."
         error = FoodVisionError("unexpected_answer", sentence, status, retry_after=pause)
     raise error
 
 
-def is_link(photo: PhotoSource) -> bool:
+def is_link(photo: object) -> TypeGuard[str]:
     """Tell links from everything else."""
     return isinstance(photo, str) and photo.lower().startswith(("http://", "https://"))
 
 
 def _body(photo: PhotoSource) -> Mapping[str, Any]:
     if is_link(photo):
-        return {"json": {"url": photo}}
+        return {"json": {"url": _sendable(photo)}}
     return {"content": _bytes(photo), "headers": {"Content-Type": "application/octet-stream"}}
 
 
-def _bytes(photo: PhotoSource) -> bytes:
-    if isinstance(photo, bytes):
-        return photo
+def _sendable(link: str) -> str:
     try:
-        return Path(photo).read_bytes() if isinstance(photo, str | PathLike) else photo.read()
+        link.encode()
+    except UnicodeError as error:
+        # Half of a character, as the bytes of a file name or a list become that are no UTF-8.
+        raise FoodVisionError("invalid_url", "The link holds what is no text.") from error
+    return link
+
+
+def _bytes(photo: PhotoSource) -> bytes:
+    try:
+        data = _content(photo)
+        # A copy of what may change: a retry sends the same once more.
+        return data if isinstance(data, bytes) else bytes(memoryview(data))
+    except (TypeError, AttributeError) as error:
+        sentence = "A photo is a path, bytes, an open binary file or a link."
+        raise FoodVisionError("unreadable_file", sentence) from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise FoodVisionError("unreadable_file", f"The photo cannot be read: {reason}.") from error
+
+
+def _content(photo: PhotoSource) -> bytes | bytearray | memoryview:
+    if isinstance(photo, bytes | bytearray | memoryview):
+        return photo
+    return Path(photo).read_bytes() if isinstance(photo, str | PathLike) else photo.read()
 
 
 class Patience:

@@ -36,6 +36,9 @@ __all__ = ["AsyncFoodVision", "FoodVision", "FoodVisionError", "PhotoSource", "P
 
 T = TypeVar("T")
 AT_ONCE = 4
+UNSENDABLE = (httpx2.InvalidURL, UnicodeError)
+"""An option that no address can hold: too long, or half of a character."""
+FAILURES = (FoodVisionError, httpx2.RequestError, *UNSENDABLE)
 LOST = (httpx2.NetworkError, httpx2.RemoteProtocolError, httpx2.ConnectTimeout)
 
 
@@ -68,7 +71,7 @@ class _Client(ABC):
             raise FoodVisionError("invalid_server", "The server's URL must be like http://localhost:5000.")
         try:
             self._connect({"base_url": url, "headers": headers, "timeout": timeout})
-        except (httpx2.InvalidURL, ValueError) as error:
+        except (httpx2.InvalidURL, ValueError, TypeError) as error:
             raise FoodVisionError("invalid_server", "The server's URL or the key cannot be used.") from error
 
     @abstractmethod
@@ -116,7 +119,7 @@ class FoodVision(_Client):
         while True:
             try:
                 return _read(self._http.request(**_request(call)), call)
-            except (FoodVisionError, httpx2.RequestError) as error:
+            except FAILURES as error:
                 time.sleep(patience.pause(_explain(error)))
 
     def _connect(self, settings: dict[str, Any]) -> None:
@@ -175,7 +178,7 @@ class AsyncFoodVision(_Client):
         while True:
             try:
                 return _read(await self._http.request(**_request(call)), call)
-            except (FoodVisionError, httpx2.RequestError) as error:
+            except FAILURES as error:
                 await asyncio.sleep(patience.pause(_explain(error)))
 
     def _connect(self, settings: dict[str, Any]) -> None:
@@ -200,9 +203,11 @@ def _read(response: httpx2.Response, call: Call[T]) -> T:
     return read_answer(call, response.status_code, response.content, response.headers.get("Retry-After"))
 
 
-def _explain(error: FoodVisionError | httpx2.RequestError) -> FoodVisionError:
+def _explain(error: Exception) -> FoodVisionError:
     if isinstance(error, FoodVisionError):
         return error
+    if isinstance(error, UNSENDABLE):
+        return FoodVisionError("invalid_parameter", "An option cannot be sent.")
     if isinstance(error, LOST):
         return FoodVisionError("no_connection", "The server cannot be reached, or it hung up.")
     if isinstance(error, httpx2.TimeoutException):

@@ -18,7 +18,8 @@ class FoodVisionError(Exception):
 
     Attributes:
         code: What programs look at: a code of ``docs/errors.md``, or the client's own ``no_connection``, ``timeout``,
-            ``unexpected_answer``, ``unreadable_file``, ``invalid_server``.
+            ``unexpected_answer``, ``unreadable_file``, ``invalid_server``; ``invalid_url`` and ``invalid_parameter``
+            without a ``status`` where they could not even be sent.
         detail: A sentence for people.
         status: The answer's status; ``None`` where there was no answer.
         request_id: Under which the server's log has more.

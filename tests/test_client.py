@@ -310,9 +310,7 @@ def test_without_httpx2_a_sentence_says_what_to_install() -> None:
     outcome = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
     )
-    assert (
-        outcome.stderr.splitlines()[-1] == "ImportError: The client needs httpx2: `pip install 'food-vision[client]'`."
-    )
+    assert outcome.stderr.splitlines()[-1] == "ImportError: The client needs httpx2: `pip install '.[client]'`."
 
 
 @pytest.fixture(scope="module")
