@@ -107,21 +107,27 @@ def test_a_silent_server_is_not_waited_for() -> None:
     assert (health.ready, health.sentence) == (False, "No answer: timed out.")
 
 
+FILES = "anon 70000\nfile 220000\nshmem 10000\ninactive_file 160000\nactive_file 50000\n"
+
+
 @pytest.mark.parametrize(
-    ("machine", "limit", "used", "available"),
+    ("machine", "limit", "used", "files", "available"),
     [
-        pytest.param("MemTotal: 9 kB\nMemAvailable:    1000 kB\n", None, None, 1_024_000, id="machine"),
-        pytest.param("MemAvailable: 1000 kB\n", "max\n", "5\n", 1_024_000, id="no limit"),
-        pytest.param("MemAvailable: 1000 kB\n", "300000\n", "100000\n", 200_000, id="container"),
-        pytest.param("no such line\n", "300000\n", "100000\n", 200_000, id="machine does not say"),
-        pytest.param("", None, None, None, id="nobody says"),
+        pytest.param("MemTotal: 9 kB\nMemAvailable:    1000 kB\n", None, None, None, 1_024_000, id="machine"),
+        pytest.param("MemAvailable: 1000 kB\n", "max\n", "5\n", None, 1_024_000, id="no limit"),
+        pytest.param("MemAvailable: 1000 kB\n", "300000\n", "100000\n", None, 200_000, id="container"),
+        pytest.param("MemAvailable: 1000 kB\n", "300000\n", "290000\n", FILES, 220_000, id="container that read files"),
+        pytest.param("MemAvailable: 100 kB\n", "300000\n", "290000\n", FILES, 102_400, id="a full machine"),
+        pytest.param("", "300000\n", "290000\n", "inactive_file many\n", 10_000, id="files that are no number"),
+        pytest.param("no such line\n", "300000\n", "100000\n", None, 200_000, id="machine does not say"),
+        pytest.param("", None, None, None, None, id="nobody says"),
     ],
 )
 def test_memory_is_what_machine_and_container_leave(
-    tmp_path: Path, machine: str, limit: str | None, used: str | None, available: int | None
+    tmp_path: Path, machine: str, limit: str | None, used: str | None, files: str | None, available: int | None
 ) -> None:
     (tmp_path / "meminfo").write_text(machine)
-    for name, text in (("memory.max", limit), ("memory.current", used)):
+    for name, text in (("memory.max", limit), ("memory.current", used), ("memory.stat", files)):
         if text is not None:
             (tmp_path / name).write_text(text)
     assert available_memory(tmp_path / "meminfo", tmp_path) == available

@@ -22,7 +22,17 @@ def _by_machine(meminfo: Path) -> int | None:
 
 def _by_limit(folder: Path) -> int | None:
     try:
-        return int((folder / "memory.max").read_text()) - int((folder / "memory.current").read_text())
+        limit, used = (int((folder / name).read_text()) for name in ("memory.max", "memory.current"))
     except (OSError, ValueError):
         # No such files, or the limit is "max".
         return None
+    return limit - used + _files_kept(folder)
+
+
+def _files_kept(folder: Path) -> int:
+    """Return the bytes of files that the kernel counts as used, and gives up where memory is asked for."""
+    try:
+        lines = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+        return int(lines["inactive_file"]) + int(lines["active_file"])
+    except (OSError, ValueError, LookupError):
+        return 0
