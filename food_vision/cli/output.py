@@ -1,6 +1,7 @@
 """Outcomes as people and programs read them, on standard output."""
 
 import csv
+import io
 import json
 import sys
 from abc import ABC, abstractmethod
@@ -14,6 +15,8 @@ from food_vision.cli.answering import Outcome
 from food_vision.results import FoodVisionError, Prediction
 
 BAR = 30
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+"""How cells begin that spreadsheets run: a photo may be named `=HYPERLINK(...)`."""
 WIDE = 1_000
 """Columns where nobody looks at a terminal: nothing is cut."""
 
@@ -44,19 +47,18 @@ class JsonReport(_Line):
 
 
 class CsvReport(_Line):
-    """A row per photo; the columns depend on how many dishes were asked for.
+    """A row per photo; the columns depend on how many dishes were asked for, the first row waits for an outcome.
 
     Args:
         top_k: How many.
     """
 
     def __init__(self, top_k: int) -> None:
-        self._top_k = top_k
-        self._writer = csv.writer(sys.stdout, lineterminator="\n")
-        ranks = [f"{column}_{rank}" for rank in range(1, top_k + 1) for column in ("dish", "score")]
-        self._writer.writerow(["source", "food", "prediction_set", *ranks, "error"])
+        self._top_k, self._begun = top_k, False
 
     def add(self, outcome: Outcome) -> None:
+        if not self._begun:
+            self._begin()
         result = outcome.result
         if isinstance(result, FoodVisionError):
             row = ["", "", *[""] * (2 * self._top_k), result.detail]
@@ -64,8 +66,27 @@ class CsvReport(_Line):
             ranked = [value for item in result.predictions for value in (item.dish, item.score)]
             padding = [""] * (2 * self._top_k - len(ranked))
             row = [_yes_or_no(result.food), "|".join(result.prediction_set or ()), *map(str, ranked), *padding, ""]
-        self._writer.writerow([outcome.name, *row])
-        sys.stdout.flush()
+        _write_row([_cell(outcome.name, is_path="://" not in outcome.name), *map(_cell, row)])
+
+    def _begin(self) -> None:
+        self._begun = True
+        ranks = [f"{column}_{rank}" for rank in range(1, self._top_k + 1) for column in ("dish", "score")]
+        _write_row(["source", "food", "prediction_set", *ranks, "error"])
+
+
+def _write_row(cells: list[str]) -> None:
+    line = io.StringIO(newline="")
+    # Cells are quoted for the signs of this end: either of them in a name would begin a row.
+    csv.writer(line, lineterminator="\r\n").writerow(cells)
+    print(line.getvalue().removesuffix("\r\n"), flush=True)
+
+
+def _cell(text: str, *, is_path: bool = False) -> str:
+    """Return a text that no spreadsheet takes for a formula, and in a terminal without what would steer it."""
+    shown = printable(text) if sys.stdout.isatty() else text
+    if not shown.startswith(FORMULA):
+        return shown
+    return f"./{shown}" if is_path else f"'{shown}"
 
 
 class TableReport(Report):
@@ -105,7 +126,7 @@ def in_words(prediction: Prediction) -> str:
         return ""
     if not prediction.prediction_set:
         return "None of the dishes that the model knows fits well."
-    names = ", ".join(prediction.prediction_set)
+    names = printable(", ".join(prediction.prediction_set))
     return f"In {prediction.coverage:.0%} of cases the dish is among: {names}."
 
 
@@ -113,7 +134,7 @@ def _ranking(prediction: Prediction) -> Table:
     sign = "█" if sys.stdout.encoding.lower().startswith("utf") else "#"
     table = Table("dish", "score", "", box=None, pad_edge=False)
     for item in prediction.predictions:
-        table.add_row(Text(item.dish), percent(item.score), sign * round(BAR * item.score))
+        table.add_row(Text(printable(item.dish)), percent(item.score), sign * round(BAR * item.score))
     return table
 
 
@@ -123,7 +144,10 @@ def _rows(outcomes: list[tuple[str, Prediction]]) -> Table:
         others = ", ".join(f"{item.dish} {percent(item.score)}" for item in prediction.predictions[1:3])
         note = "probably no food" if prediction.food is False else others
         table.add_row(
-            Text(printable(name), overflow="fold"), Text(prediction.dish), percent(prediction.score), Text(note)
+            Text(printable(name), overflow="fold"),
+            Text(printable(prediction.dish)),
+            percent(prediction.score),
+            Text(printable(note)),
         )
     return table
 

@@ -7,7 +7,11 @@ from typing import Self
 
 from food_vision.cli.sources import Source, read_photo
 from food_vision.client import AsyncFoodVision
+from food_vision.errors import InvalidParameter
 from food_vision.results import FoodVisionError, Prediction
+
+OPTIONS = ("query.top_k", "query.min_score")
+"""How a server's sentence begins that refuses these."""
 
 
 class Remote:
@@ -33,13 +37,19 @@ class Remote:
 
         Raises:
             FoodVisionError: the server's problem, or why there is no answer.
+            InvalidParameter: when the server refuses the options, which are the same for every photo.
         """
         photo = source.content
         if isinstance(photo, FoodVisionError):
             raise photo
         if isinstance(photo, Path):
             photo = await asyncio.to_thread(read_photo, photo, self._max_bytes)
-        return await self._client.predict(photo, top_k=self._top_k, min_score=self._min_score)
+        try:
+            return await self._client.predict(photo, top_k=self._top_k, min_score=self._min_score)
+        except FoodVisionError as error:
+            if error.code == InvalidParameter.code and error.detail.startswith(OPTIONS):
+                raise InvalidParameter(error.detail) from error
+            raise
 
     async def __aenter__(self) -> Self:
         return self

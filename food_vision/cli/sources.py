@@ -1,6 +1,7 @@
 """What the user named becomes photos: files, links, folders, standard input."""
 
 import os
+import stat
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -92,12 +93,22 @@ def _photos_in(folder: str) -> Iterator[Source]:
         for name in sorted(names):
             # Hidden ones are what systems put beside photos, and no photos.
             path = Path(place, name)
-            if path.suffix.lower() in SUFFIXES and not name.startswith(".") and path.is_file():
+            if path.suffix.lower() in SUFFIXES and not name.startswith("."):
                 found = True
-                yield Source(str(path), path)
+                yield Source(str(path), _regular(path))
     yield from failures
     if not found and not failures:
         yield Source(folder, FoodVisionError("no_photos", f"No photos in it ({', '.join(sorted(SUFFIXES))})."))
+
+
+def _regular(path: Path) -> Path | FoodVisionError:
+    try:
+        # Whoever names a folder did not name the pipe in it, which may keep its reader waiting for ever.
+        if stat.S_ISREG(path.stat().st_mode):
+            return path
+        return FoodVisionError("unreadable_file", "It cannot be read: it is no regular file.")
+    except (OSError, ValueError) as error:
+        return unreadable(error)
 
 
 def _no_folder(error: OSError) -> Source:
