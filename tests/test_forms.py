@@ -62,6 +62,8 @@ PHOTO_FORMS = [
     pytest.param("multipart/form-data; boundary=b0undary", form(part(PHOTO)), id="form"),
     pytest.param('Multipart/Form-Data; charset=utf-8; boundary="b0undary"', form(part(PHOTO)), id="form, quoted"),
     pytest.param(FORM, form(part(PHOTO, filename=None)), id="form, no file name"),
+    pytest.param(FORM, b"A --b0undary\r\n" + form(part(PHOTO)), id="form, words before it"),
+    pytest.param(FORM, b"\r\n" + form(part(PHOTO)), id="form, an empty line before it"),
     pytest.param("image/jpeg", PHOTO, id="raw"),
     pytest.param("application/octet-stream", PHOTO, id="raw, just bytes"),
     pytest.param("", PHOTO, id="raw, no content type"),
@@ -95,6 +97,12 @@ def test_links_are_not_followed_here(content_type: str, content: bytes, url: str
 
 def test_a_link_in_a_file_field_is_the_bytes_of_a_file() -> None:
     assert read(FORM, form(part(LINK.encode(), filename=None))) == Source(data=LINK.encode())
+
+
+@pytest.mark.parametrize("content_type", ["image/jpeg", "application/octet-stream"])
+def test_an_empty_file_is_a_photo_and_is_looked_at(content_type: str) -> None:
+    assert read(content_type, b"") == Source(data=b"")
+    assert read(content_type, b"", LINK) == Source(url=LINK), "some clients name a type without a body"
 
 
 def row(
@@ -167,8 +175,9 @@ REFUSED = [
         b"a",
         id="form, long boundary",
     ),
-    row(MalformedBody, "broken at offset 2", FORM, b"--other\r\n", id="form, another boundary"),
-    row(MalformedBody, "ends at offset 0", FORM, b"", id="form, empty body"),
+    row(MalformedBody, "ends at offset 9, before its first", FORM, b"--other\r\n", id="form, another boundary"),
+    row(MalformedBody, "broken at offset 17", FORM, b"hello\r\n--b0undary?\r\n", id="form, broken after a preamble"),
+    row(MalformedBody, "ends at offset 0, before its first", FORM, b"", id="form, empty body"),
     row(MalformedBody, "before its last boundary", FORM, part(PHOTO), id="form, cut short"),
     row(
         MalformedBody, "before its last boundary", FORM, part(PHOTO) + b"--b0undary-----\r"[:11], id="form, half an end"

@@ -33,16 +33,18 @@ def test_nothing_that_there_is(accept: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("header", "known"),
+    ("lines", "known"),
     [
-        pytest.param(None, False, id="nothing said"),
-        pytest.param('"a"', True, id="the same"),
-        pytest.param('W/"a"', True, id="as good as the same"),
-        pytest.param('"b", "a"', True, id="one of two"),
-        pytest.param("*", True, id="any"),
-        pytest.param('"b"', False, id="another"),
-        pytest.param("a", False, id="without quotes"),
+        pytest.param([], False, id="nothing said"),
+        pytest.param(['"a"'], True, id="the same"),
+        pytest.param(['W/"a"'], True, id="as good as the same"),
+        pytest.param(['"b", "a"'], True, id="one of two"),
+        pytest.param(['"a"', '"b"'], True, id="one of two lines, the first"),
+        pytest.param(['"b"', '"a"'], True, id="one of two lines, the last"),
+        pytest.param(["*"], True, id="any"),
+        pytest.param(['"b"'], False, id="another"),
+        pytest.param(["a"], False, id="without quotes"),
     ],
 )
-def test_a_version_that_is_known(header: str | None, known: bool) -> None:
-    assert is_known(header, '"a"') is known
+def test_a_version_that_is_known(lines: list[str], known: bool) -> None:
+    assert is_known(lines, '"a"') is known

@@ -1,5 +1,7 @@
 """What a caller's headers ask for: of which type an answer shall be, and whether it is known already."""
 
+from collections.abc import Iterable
+
 from food_vision.errors import NotAcceptable
 
 JSON, PNG = "application/json", "image/png"
@@ -18,9 +20,9 @@ def preferred(accept: str, offered: tuple[str, ...]) -> str:
     return best
 
 
-def is_known(if_none_match: str | None, etag: str) -> bool:
-    """Tell whether a caller has the version ``etag`` already (RFC 9110, weak comparison)."""
-    known = [tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")]
+def is_known(if_none_match: Iterable[str], etag: str) -> bool:
+    """Tell by the lines of ``If-None-Match`` whether a caller has a version already (RFC 9110, weak comparison)."""
+    known = [tag.strip().removeprefix("W/") for tag in ",".join(if_none_match).split(",")]
     return etag in known or known == ["*"]
 
 

@@ -4,6 +4,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel
 
+from food_vision.api.examples import shows
 from food_vision.api.responses import problem_responses
 from food_vision.errors import Draining, MissingKey, NotReady, WrongKey
 from food_vision.reference import errors_page
@@ -29,7 +30,9 @@ def operations_routes(readiness: Readiness, metrics: Metrics) -> APIRouter:
     router = APIRouter(tags=["operations"])
 
     @router.head("/healthz", include_in_schema=False)
-    @router.get("/healthz", operation_id="liveness", summary="Does the process serve?")
+    @router.get(
+        "/healthz", operation_id="liveness", summary="Does the process serve?", responses=shows({"status": "ok"})
+    )
     async def liveness() -> Status:
         return Status(status="ok")
 
@@ -38,12 +41,13 @@ def operations_routes(readiness: Readiness, metrics: Metrics) -> APIRouter:
         "/readyz",
         operation_id="readiness",
         summary="Does the model answer?",
-        responses=problem_responses(NotReady, Draining),
+        responses={**shows({"status": "ready"}), **problem_responses(NotReady, Draining)},
     )
     async def ready() -> Status:
         await readiness.check()
         return Status(status="ready")
 
+    @router.head("/metrics", include_in_schema=False)
     # Not async: with several workers this one reads files, and waits while another worker does.
     @router.get(
         "/metrics",

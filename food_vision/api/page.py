@@ -42,7 +42,7 @@ class PageFile:
     def answer(self, request: Request, vary: Mapping[str, str] | None = None) -> Response:
         """Return the file, or 304 where the browser has it already."""
         headers = {**POLICY, **(vary or {}), "ETag": self.etag}
-        if is_known(request.headers.get("if-none-match"), self.etag):
+        if is_known(request.headers.getlist("if-none-match"), self.etag):
             return Response(status_code=304, headers=headers)
         return Response(self.content, media_type=self.media_type, headers=headers)
 
@@ -60,7 +60,9 @@ def page_routes(max_photo_bytes: int) -> APIRouter:
         summary="Say hello",
         description="Browsers, which ask for `text/html`, get the page; programs get the message.",
         response_model=Message,
-        responses={200: {"content": {HTML: {"schema": {"type": "string"}}}}},
+        responses={
+            200: {"content": {JSON: {"example": {"message": WELCOME}}, HTML: {"schema": {"type": "string"}}}},
+        },
     )
     async def welcome(request: Request) -> Response:
         if wants_page(request.headers.get("accept", "")):

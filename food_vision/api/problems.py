@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from food_vision.api.waiting import ClientGoneError
-from food_vision.errors import InternalError, InvalidParameter, MethodNotAllowed, NotFound, Problem
+from food_vision.errors import InternalError, InvalidParameter, MethodNotAllowed, NotAcceptable, NotFound, Problem
 from food_vision.logs import write
 
 log = logging.getLogger("food_vision")
@@ -78,7 +78,7 @@ def add_problem_handlers(app: FastAPI, docs_url: str) -> None:
 
     async def raised(request: Request, error: Exception) -> Response:
         assert isinstance(error, Problem)
-        return respond(request, error)
+        return respond(request, error, {"Vary": "Accept"} if isinstance(error, NotAcceptable) else None)
 
     async def invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)

@@ -5,11 +5,13 @@ import hashlib
 from contextlib import AbstractAsyncContextManager
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from pydantic import WithJsonSchema
 
 from food_vision.api.bodies import Uploads
 from food_vision.api.contract import EXAMPLE_LINK
 from food_vision.api.examples import BATCH, EXPLAINED, PHOTO_BODY, PREDICTION, batch_body, shows
+from food_vision.api.guards import refuse_compressed, refuse_other_options
 from food_vision.api.negotiation import JSON, PNG, is_known, preferred
 from food_vision.api.photos import Photos
 from food_vision.api.responses import problem_responses
@@ -63,12 +65,17 @@ MinScore = Annotated[float, Query(ge=0, le=1, description="Least score of the di
 Dish = Annotated[
     str | None, Query(description="Explain this dish instead of the likeliest; its name or its id.", examples=["pho"])
 ]
-IfNoneMatch = Annotated[str | None, Header(description="The `ETag` of the labels that are known already.")]
+IfNoneMatch = Annotated[
+    # A list: the header may stand on several lines.
+    list[str],
+    WithJsonSchema({"type": "string"}),
+    Header(default_factory=list, description="The `ETag` of the labels that are known already."),
+]
 
 
 def v1_routes(fetcher: Fetcher, predictor: Predictor, uploads: Uploads, settings: Settings) -> APIRouter:
     """Return the routes for photos, working with the given parts."""
-    router = APIRouter(tags=["photos"])
+    router = APIRouter(tags=["photos"], dependencies=[Depends(refuse_other_options), Depends(refuse_compressed)])
     photos = Photos(fetcher, predictor, settings.docs_url)
     forms = Forms(settings.max_photo_bytes, settings.max_items, settings.max_batch_bytes)
     classes = len(predictor.bundle.display_names)
@@ -81,7 +88,6 @@ def v1_routes(fetcher: Fetcher, predictor: Predictor, uploads: Uploads, settings
 
     def photo_of(request: Request, url: str | None) -> AbstractAsyncContextManager[Source]:
         request.state.began = asyncio.get_running_loop().time()
-        _refuse_doubles(request)
         return uploads.reading(request, lambda body: forms.photo(body, url))
 
     @router.post(
@@ -153,30 +159,34 @@ def model_routes(predictor: Predictor) -> APIRouter:
     labels, facts = labels_of(predictor.bundle), about(predictor.bundle, predictor.engine_name)
     etag = f'"{hashlib.sha256(labels.model_dump_json().encode()).hexdigest()[:32]}"'
 
+    @router.head("/v1/labels", include_in_schema=False, response_model=Labels)
     @router.get(
         "/v1/labels",
         operation_id="labels",
         summary="Name the dishes that the model knows",
         response_model=Labels,
-        responses={304: {"description": "The labels are those of `If-None-Match`."}},
+        responses={
+            **shows(labels.model_copy(update={"labels": labels.labels[:2]}).model_dump(mode="json")),
+            304: {"description": "The labels are those of `If-None-Match`."},
+        },
     )
-    async def name_labels(response: Response, if_none_match: IfNoneMatch = None) -> Labels | Response:
+    async def name_labels(response: Response, if_none_match: IfNoneMatch) -> Labels | Response:
         if is_known(if_none_match, etag):
             return Response(status_code=304, headers={"ETag": etag})
         response.headers["ETag"] = etag
         return labels
 
-    @router.get("/v1/model", operation_id="model", summary="Tell what the model is, and how good")
+    @router.head("/v1/model", include_in_schema=False)
+    @router.get(
+        "/v1/model",
+        operation_id="model",
+        summary="Tell what the model is, and how good",
+        responses=shows(facts.model_dump(mode="json")),
+    )
     async def tell_model() -> About:
         return facts
 
     return router
-
-
-def _refuse_doubles(request: Request) -> None:
-    links = len(request.query_params.getlist("url"))
-    if links > 1:
-        raise InvalidParameter(f"query.url: stands {links} times; one photo is taken.")
 
 
 def _with_png(responses: dict[int | str, dict[str, Any]]) -> dict[int | str, dict[str, Any]]:

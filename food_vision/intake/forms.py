@@ -6,7 +6,7 @@ A form is told by the content type. Bodies are counted as they arrive. What come
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, NoReturn, TypeVar
 
@@ -90,7 +90,10 @@ class Forms:
             InvalidParameter: more than one photo, or none; names what was found.
         """
         found = {} if url is None else {"the parameter url": Source(url=url)}
-        return _only_one({**found, **await self._photos_of(body)})
+        found |= await self._photos_of(body)
+        if not found and body.content_type and _is_file(body.media_type):
+            found = {"the body": Source(data=b"")}  # An empty photo, as in the other forms.
+        return _only_one(found)
 
     async def batch(self, body: Body) -> list[Item]:
         """Read the photos of a batch, in order; what is wrong with one of them stands in its place.
@@ -124,7 +127,7 @@ class Forms:
         data = await read_whole(body, self._photo_bytes, self._too_large)
         if not data:
             return {}
-        if not body.media_type.startswith("image/") and body.media_type != "application/octet-stream":
+        if not _is_file(body.media_type):
             _refuse_type(body.media_type, "application/json, multipart/form-data, image/* or application/octet-stream")
         return {"the body": Source(data=data)}
 
@@ -254,10 +257,15 @@ def _name_of_file(part: Part) -> str | None:
 def _refuse_other_fields(parts: list[Part]) -> None:
     others = [part.name for part in parts if part.name != FILE_FIELD]
     if others:
-        names = ", ".join(f"`{name}`" if name.isidentifier() and len(name) <= 40 else "one more" for name in others)
         raise InvalidParameter(
-            f"The form has fields of other names than `{FILE_FIELD}`: {names}. Options belong into the query string."
+            f"The form has fields of other names than `{FILE_FIELD}`: {as_listed(others)}. Options belong into the "
+            "query string."
         )
+
+
+def as_listed(names: Iterable[str]) -> str:
+    """Return callers' names for use in a sentence; only those that cannot spoil it."""
+    return ", ".join(f"`{name}`" if name.isidentifier() and len(name) <= 40 else "one more" for name in names)
 
 
 def _refuse_type(media_type: str, taken: str) -> NoReturn:
@@ -266,6 +274,10 @@ def _refuse_type(media_type: str, taken: str) -> NoReturn:
 
 def _too_large_batch() -> Problem:
     return PhotoTooLarge("The batch has more bytes than are taken at once; send fewer photos, or smaller ones.")
+
+
+def _is_file(media_type: str) -> bool:
+    return media_type.startswith("image/") or media_type == "application/octet-stream"
 
 
 def _is_json(media_type: str) -> bool:

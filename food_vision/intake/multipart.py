@@ -50,6 +50,8 @@ class FormReader:
         boundary = parse_options_header(content_type)[1].get(b"boundary", b"")
         self._mark = b"--" + boundary
         self._marks = 0
+        # The end of what was read before the first boundary; a boundary begins a line, and so does the body.
+        self._preamble: bytes | None = b"\n"
         self._parser = self._make_parser(boundary)
 
     def feed(self, chunk: bytes) -> None:
@@ -65,12 +67,13 @@ class FormReader:
         self._marks += chunk.count(self._mark)
         if self._marks > self._most_parts + 1:
             raise TooManyItems(f"The form has more than {self._most_parts} fields.")
-        try:
-            self._parser.write(chunk)
-        except FormParserError as error:
-            offset = self._read + max(getattr(error, "offset", 0), 0)
-            raise MalformedBody(f"The form is broken at offset {offset}.", internal=str(error)) from error
         self._read += len(chunk)
+        rest = self._after_preamble(chunk)
+        try:
+            self._parser.write(rest)
+        except FormParserError as error:
+            offset = self._read - len(rest) + max(getattr(error, "offset", 0), 0)
+            raise MalformedBody(f"The form is broken at offset {offset}.", internal=str(error)) from error
 
     def finish(self) -> None:
         """Tell that the body has ended.
@@ -79,7 +82,20 @@ class FormReader:
             MalformedBody: when it ended before the form did.
         """
         if not self._ended:
-            raise MalformedBody(f"The form ends at offset {self._read}, before its last boundary.")
+            which = "last" if self._preamble is None else "first"
+            raise MalformedBody(f"The form ends at offset {self._read}, before its {which} boundary.")
+
+    def _after_preamble(self, chunk: bytes) -> bytes:
+        """Return what the parser shall see of a chunk: before its first boundary nothing counts (RFC 2046)."""
+        if self._preamble is None:
+            return chunk
+        read = self._preamble + chunk
+        start = read.find(b"\n" + self._mark)
+        if start < 0:
+            self._preamble = read[-len(self._mark) :]
+            return b""
+        self._preamble = None
+        return read[start + 1 :]
 
     def _make_parser(self, boundary: bytes) -> MultipartParser:
         if not boundary:
