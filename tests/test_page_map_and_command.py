@@ -21,6 +21,7 @@ NAMES = [
     pytest.param("a,b;type=text;filename=c.jpg", id="what curl reads into names"),
     pytest.param("back\\slash\\.jpg", id="backslashes"),
     pytest.param("@-.jpg", id="at"),
+    pytest.param("-", id="standard input"),
     pytest.param("-o pwned.jpg", id="an option"),
     pytest.param("食べ物 é.jpg", id="other letters"),
 ]
@@ -47,7 +48,7 @@ def test_the_curl_line_of_a_link(visit: Visit, origin: Origin, tmp_path: Path) -
 def test_names_that_would_press_keys_do_not_reach_the_curl_line(visit: Visit, name: str) -> None:
     visit.pick(PHOTO, name=name)
     visit.answer()
-    assert visit.command().startswith("curl -F 'file=@\"photo\"'")
+    assert visit.command().startswith("curl -F 'file=@\"./photo\"'")
 
 
 @pytest.mark.parametrize("clipboard", [True, False], ids=["with TLS", "without"])

@@ -349,7 +349,7 @@ function quoted(text) {
 /** curl gives ; , and " a meaning in -F. A name with control characters would reach a terminal as key strokes. */
 function quotedForCurl(name) {
   const harmless = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u.test(name) ? "photo" : name;
-  return `"${harmless.replace(/["\\]/g, "\\$&")}"`;
+  return `"./${harmless.replace(/["\\]/g, "\\$&")}"`;
 }
 
 async function copyCommand() {
