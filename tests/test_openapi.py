@@ -69,6 +69,16 @@ def test_every_operation_says_what_it_is_and_how_it_fails() -> None:
             assert method == "get" or {"400", "422"} & set(operation["responses"]), path
 
 
+def test_every_good_answer_is_shown() -> None:
+    for path, operations in DOCUMENT["paths"].items():
+        for method, operation in operations.items():
+            for media_type, content in operation["responses"]["200"].get("content", {}).items():
+                is_shown = {"example", "examples"} & set(content)
+                assert is_shown or media_type in ("text/html", "image/png", "application/octet-stream"), (
+                    f"{method} {path} {media_type}"
+                )
+
+
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A server that follows no link further than its host's name."""

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Depends, Path, Request, Response, params
 
 from food_vision import __version__
 from food_vision.api.bodies import Uploads
+from food_vision.api.examples import shows
 from food_vision.api.inference_bodies import (
     JSON_LENGTH_HEADER,
     Inference,
@@ -63,13 +64,19 @@ def open_inference_routes(
 
 def _server_routes(readiness: Readiness) -> APIRouter:
     router = APIRouter()
+    facts = Server(name="food-vision", version=__version__, extensions=EXTENSIONS)
 
     @router.get("/v2/", include_in_schema=False)
-    @router.get("/v2", operation_id="oip_server", summary="What is the server?")
+    @router.get("/v2", operation_id="oip_server", summary="What is the server?", responses=shows(facts.model_dump()))
     async def server() -> Server:
-        return Server(name="food-vision", version=__version__, extensions=EXTENSIONS)
+        return facts
 
-    @router.get("/v2/health/live", operation_id="oip_live", summary="Does the process serve?")
+    @router.get(
+        "/v2/health/live",
+        operation_id="oip_live",
+        summary="Does the process serve?",
+        responses=shows({"live": True}),
+    )
     async def live() -> Live:
         return Live(live=True)
 
@@ -77,7 +84,7 @@ def _server_routes(readiness: Readiness) -> APIRouter:
         "/v2/health/ready",
         operation_id="oip_ready",
         summary="Do the models answer?",
-        responses=error_answers(NotReady),
+        responses={**shows({"ready": True}), **error_answers(NotReady)},
     )
     async def ready() -> Ready:
         await readiness.check()
@@ -96,20 +103,28 @@ def _model_routes(predictor: Predictor, readiness: Readiness, uploads: Uploads, 
     # One body after the other: parsing makes them larger in memory, and several at once would not end sooner.
     parsing = asyncio.Lock()
 
-    about = Docs(summary="What does the model take and give?", responses=error_answers(NotFound))
+    facts = model_metadata(bundle)
+    about = Docs(
+        summary="What does the model take and give?",
+        responses={**shows(facts.model_dump()), **error_answers(NotFound)},
+    )
 
     @router.get(VERSION, operation_id="oip_version", dependencies=of_version, **about)
     @router.get(MODEL, operation_id="oip_model", dependencies=of_model, **about)
     async def metadata() -> ModelMetadata:
-        return model_metadata(bundle)
+        return facts
 
-    answering = Docs(summary="Does the model answer?", responses=error_answers(NotFound, NotReady))
+    is_ready = ModelReady(name=bundle.name, ready=True)
+    answering = Docs(
+        summary="Does the model answer?",
+        responses={**shows(is_ready.model_dump()), **error_answers(NotFound, NotReady)},
+    )
 
     @router.get(f"{VERSION}/ready", operation_id="oip_version_ready", dependencies=of_version, **answering)
     @router.get(f"{MODEL}/ready", operation_id="oip_model_ready", dependencies=of_model, **answering)
     async def model_ready() -> ModelReady:
         await readiness.check()
-        return ModelReady(name=bundle.name, ready=True)
+        return is_ready
 
     @router.post(f"{VERSION}/infer", operation_id="oip_version_infer", dependencies=of_version, **INFER)
     @router.post(f"{MODEL}/infer", operation_id="oip_infer", dependencies=of_model, **INFER)
