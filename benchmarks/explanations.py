@@ -23,7 +23,7 @@ from food_vision.model import explain
 from food_vision.model.engine import Engine
 from food_vision.model.keras import load_keras
 from food_vision.model.scores import probabilities
-from training.data import sharp
+from training.data import require_photos, sharp
 from training.inference import open_model
 
 Pixels = NDArray[np.uint8]
@@ -39,6 +39,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--weights", type=Path, default=Path("food-vision-model.h5"))
     arguments = parser.parse_args()
+    require_photos(arguments.data)
     bundle, engine = open_model(arguments.weights)
     samples = list(sharp(arguments.data, "test"))[:: max(1, 3979 // arguments.photos)]
     photos = [(decode(sample.data, bundle.preprocessing).pixels, sample.label) for sample in samples]

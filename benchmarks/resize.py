@@ -14,7 +14,7 @@ from typing import get_args
 
 from food_vision.model.engine import Engine
 from food_vision.preprocessing import Filter, Fit, Preprocessing
-from training.data import Sample, held_out, sharp, tiles
+from training.data import Sample, held_out, require_photos, sharp, tiles
 from training.inference import labels_of, open_model, run
 from training.metrics import class_mean, nll, top
 
@@ -38,6 +38,7 @@ def main() -> None:
     parser.add_argument("--held-out", type=Path, default=Path("../shared/model/held-out.txt"))
     parser.add_argument("--test", action="store_true", help="the last look, on test photos")
     arguments = parser.parse_args()
+    require_photos(arguments.data)
     _, engine = open_model(arguments.weights)
     if arguments.test:
         _print_table("sharp/test", engine, LAST_LOOK, list(sharp(arguments.data, "test")))

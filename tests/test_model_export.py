@@ -145,7 +145,7 @@ def test_labels_must_be_given_and_must_fit(layers: Any, tmp_path: Path) -> None:
     from training.export import export
 
     path = saved(functional(layers, activation="softmax"), tmp_path)
-    with pytest.raises(StartupError, match="no labels of its own"):
+    with pytest.raises(StartupError, match="no labels of its own: give them with --labels FILE"):
         export(path)
     (tmp_path / "two.txt").write_text("fish\npie\n", encoding="utf-8")
     with pytest.raises(StartupError, match="has 3 outputs but 2 labels"):

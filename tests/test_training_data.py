@@ -1,5 +1,6 @@
 """What training photos are drawn, from which they are kept out, and how each dish is judged. Needs no PyTorch."""
 
+import importlib
 from pathlib import Path
 
 import numpy as np
@@ -136,3 +137,24 @@ def test_the_keras_file_has_the_arrays_of_the_checkpoint_by_name_and_shape() -> 
     shapes = [{name: array.shape for name, array in read_arrays(path).items()} for path in (CHECKPOINT, WEIGHTS)]
     assert len(shapes[0]) == 247
     assert shapes[0] == shapes[1]
+
+
+@pytest.mark.parametrize(
+    ("module", "needs"),
+    [
+        pytest.param("training.calibrate", "keras", id="calibrate"),
+        pytest.param("training.evaluate", "keras", id="evaluate"),
+        pytest.param("training.train cpu_forty_minutes", "torch", id="train"),
+        pytest.param("benchmarks.resize", "h5py", id="resize"),
+        pytest.param("benchmarks.explanations", "keras", id="explanations"),
+    ],
+)
+def test_without_photos_one_sentence_says_where_to_name_them(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, module: str, needs: str
+) -> None:
+    pytest.importorskip(needs)
+    name, *arguments = module.split()
+    monkeypatch.setattr("sys.argv", [name, *arguments, "--data", str(tmp_path / "none")])
+    with pytest.raises(SystemExit) as end:
+        importlib.import_module(name).main()
+    assert end.value.code == "The photos are not part of the project; name their folder with --data."

@@ -21,7 +21,7 @@ from food_vision.model.scores import chance_of_food, food_scores, probabilities
 from food_vision.preprocessing import Preprocessing
 from training.checkpoint import WEIGHTS, write_metadata
 from training.classes import CLASSES
-from training.data import held_out, not_food, sharp, sharpest, tiles
+from training.data import held_out, not_food, require_photos, sharp, sharpest, tiles
 from training.export import export
 from training.inference import labels_of, open_model, run
 from training.metrics import Share, auroc, ece, nll, wilson
@@ -43,6 +43,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--held-out", type=Path, default=Path("../shared/model/held-out.txt"))
     arguments = parser.parse_args()
+    require_photos(arguments.data)
     bundle, engine = open_model(arguments.weights)
     food = sharpest(*held_out(arguments.data, arguments.held_out))
     logits, labels = run(engine, bundle.preprocessing, food), labels_of(food)

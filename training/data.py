@@ -12,6 +12,7 @@ Every photo is handed on as the bytes of an image file, so that all of them take
 """
 
 import io
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -30,6 +31,12 @@ class Sample(NamedTuple):
     id: str
     label: int
     data: bytes
+
+
+def require_photos(data: Path) -> None:
+    """End the program with one sentence where there is no folder with the photos."""
+    if not data.is_dir():
+        sys.exit("The photos are not part of the project; name their folder with --data.")
 
 
 def read_ids(path: Path) -> dict[str, tuple[str, ...]]:

@@ -18,7 +18,7 @@ from food_vision.model.bundle import Accuracy, Bundle, Calibration, load_bundle
 from food_vision.model.engine import Engine
 from food_vision.preprocessing import Preprocessing
 from training.checkpoint import WEIGHTS, write_metadata
-from training.data import many_sharp, plain_ids, sharp, tiles
+from training.data import many_sharp, plain_ids, require_photos, sharp, tiles
 from training.export import export
 from training.inference import labels_of, open_model, run
 from training.metrics import Share, class_mean, ece, nll, top
@@ -59,6 +59,7 @@ def main() -> None:
     parser.add_argument("--report", type=Path, default=REPORT)
     parser.add_argument("--record", action="store_true", help="write the figures into the weights' metadata")
     arguments = parser.parse_args()
+    require_photos(arguments.data)
     bundle, engine = open_model(arguments.weights)
     rows, dishes = evaluate(bundle, engine, arguments.data)
     print(_table(rows), *map(_dishes_table, dishes), sep="\n\n")

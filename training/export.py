@@ -84,7 +84,7 @@ def _metadata(weights: Path, labels: Path | None, side: int) -> Metadata:
         )
     metadata = read_metadata(weights)
     if metadata is None:
-        raise StartupError(f"{weights} has no labels of its own: give them with --labels.")
+        raise StartupError(f"{weights} has no labels of its own: give them with --labels FILE, a line each.")
     return metadata
 
 

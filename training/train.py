@@ -18,7 +18,7 @@ from training import recipes
 from training.arrays import Arrays, read_arrays, write_arrays
 from training.averaging import Average
 from training.batches import Pools, batches
-from training.data import held_out
+from training.data import held_out, require_photos
 from training.judge import Judge
 from training.memory import keep_freed_memory
 from training.network import Network
@@ -88,6 +88,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--held-out", type=Path, default=Path("../shared/model/held-out.txt"))
     arguments = parser.parse_args()
+    require_photos(arguments.data)
     keep_freed_memory()
     folder: Path = arguments.run or Path("runs", arguments.recipe)
     folder.mkdir(parents=True, exist_ok=True)
