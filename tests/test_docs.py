@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from food_vision.api.middleware import QUIET
 from food_vision.app import create_app
 from food_vision.errors import all_problems
 from food_vision.reference import errors_page, settings_page, with_settings
@@ -49,6 +50,13 @@ def test_every_route_is_in_the_readme_or_in_the_pages() -> None:
     # Not the app's `routes`: included routers stand there as one entry each, without a path.
     for path in create_app(Settings()).openapi()["paths"]:
         assert path in UNDOCUMENTED or path.rstrip("/") in pages, path
+
+
+def test_the_alarm_for_overload_counts_no_probe() -> None:
+    alarm = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    [left_out] = re.findall(r'requests_total\{route!~"(.*)"\}', alarm)
+    assert all(re.fullmatch(left_out, route) for route in QUIET)
+    assert not re.fullmatch(left_out, "/v1/predict")
 
 
 def test_every_decision_and_page_that_is_linked_exists() -> None:

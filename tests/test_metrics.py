@@ -37,6 +37,8 @@ def test_requests_are_counted_by_route_and_outcome(service: Service, origin: Ori
     for link in (origin.url("/photo.jpg"), origin.url("/photo.jpg"), origin.url("/status/404"), "ftp://a/"):
         service.ask(link)
     service.client.get("/nowhere")
+    service.client.get("/docs")
+    service.client.options("/v1/predict", headers={"Origin": "http://a", "Access-Control-Request-Method": "POST"})
     after = figures(service.client)
 
     def more(series: str) -> float:
@@ -46,6 +48,7 @@ def test_requests_are_counted_by_route_and_outcome(service: Service, origin: Ori
     assert more(f'food_vision_requests_total{{outcome="source_failed",route="{ROUTE}"}}') == 1
     assert more(f'food_vision_requests_total{{outcome="invalid_url",route="{ROUTE}"}}') == 1
     assert more('food_vision_requests_total{outcome="not_found",route="none"}') == 1
+    assert more('food_vision_requests_total{outcome="ok",route="none"}') == 2, "documentation and preflight"
     assert more('food_vision_refusals_total{reason="source_failed"}') == 1
     assert more('food_vision_stage_seconds_count{stage="fetch"}') == 4
     for stage in ("decode", "queue", "inference"):

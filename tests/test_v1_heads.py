@@ -1,5 +1,6 @@
 """What the full API makes of a request's head: options, encodings, methods, what is known already."""
 
+import socket
 from collections.abc import Iterator
 
 import pytest
@@ -82,3 +83,12 @@ def test_an_answer_refused_for_its_type_depends_on_the_type(service: Service) ->
     answer = service.client.post("/v1/explain", content=PHOTO, headers={"Accept": "text/html"})
     assert answer.status_code == 406
     assert "accept" in answer.headers["vary"].lower()
+
+
+def test_what_is_no_http_is_answered_in_plain_text(service: Service) -> None:
+    host, _, port = service.url.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nno colon\r\n\r\n")
+        head = connection.recv(4096).lower()
+    assert head.startswith(b"http/1.1 400 ")
+    assert b"content-type: text/plain" in head

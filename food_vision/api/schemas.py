@@ -84,12 +84,16 @@ class Prediction(BaseModel):
     score: Share = Field(description="Its calibrated probability.", examples=[0.9341])
     predictions: list[RankedDish] = Field(description="The likeliest dishes, best first, as many as were asked for.")
     prediction_set: list[str] | None = Field(
-        description="Dishes among which the true one is in `coverage` of cases; null where that was not measured.",
+        description="Dishes among which the true one is in `coverage` of cases; null where the model's file has no "
+        "threshold for it.",
         examples=[["ramen"]],
     )
-    coverage: Share | None = Field(examples=[0.95])
+    coverage: Share | None = Field(description="What `prediction_set` promises; null with it.", examples=[0.95])
     food: bool | None = Field(description="False where the photo is probably none of food; null where unknown.")
-    food_score: Share | None = Field(description="Chance that the photo shows food.", examples=[0.998])
+    food_score: Share | None = Field(
+        description="Chance that the photo shows food, were every second photo one of food; null where not fitted.",
+        examples=[0.998],
+    )
     photo: PhotoFacts
     model: ModelVersion
     timings_ms: StageTimings
