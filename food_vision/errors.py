@@ -171,8 +171,8 @@ class TooManyPixels(CallerProblem):
     status, code, title = 422, "too_many_pixels", "Too many pixels"
     detail = "The photo has more pixels than are decoded."
     advice = (
-        "Scale the photo down. The limits are the operator's: `FOOD_VISION_MAX_PIXELS`, and for PNG, WebP and GIF "
-        "`FOOD_VISION_MAX_PIXELS_WHOLE`; as JPEG a photo may be larger."
+        "Scale the photo down, or save it as a baseline JPEG, which takes the least memory to decode. The limits are "
+        "the operator's: `FOOD_VISION_MAX_PIXELS`, and `FOOD_VISION_DECODE_BYTES` for what takes more memory."
     )
 
 

@@ -145,17 +145,16 @@ class Settings(BaseSettings):
         description="Bytes that the bodies of all requests under way may have together; past it one is answered 503.",
     )
     max_pixels: int = Field(50_000_000, ge=64, le=500_000_000, description="Most pixels decoded in one photo.")
-    max_pixels_whole: int = Field(
-        16_000_000,
-        ge=64,
-        le=500_000_000,
-        description="Most pixels of a PNG, WebP or GIF: unlike JPEG these are decoded whole and take up to 20 bytes a "
-        "pixel.",
-    )
     min_side: int = Field(8, ge=1, le=1024, description="Fewest pixels on each side.")
     max_aspect: float = Field(20.0, ge=1, le=1000, description="Longest side over shortest.")
 
     # Work
+    decode_bytes: int = Field(
+        256_000_000,
+        ge=16_000_000,
+        le=1_000_000_000_000,
+        description="Memory that all decoders may take together; a photo that needs more by itself is refused.",
+    )
     decode_threads: int = Field(
         0, ge=0, le=256, description="Photos decoded at once; 0 for one per processor that the process may use."
     )

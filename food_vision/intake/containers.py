@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Final, NoReturn
 
 from food_vision.errors import UndecodablePhoto
+from food_vision.intake import memory
 from food_vision.intake.formats import Format, identify
 from food_vision.intake.orientation import read_orientation
 
@@ -46,6 +47,7 @@ class Container:
         height: Rows as stored.
         orientation: 1 to 8 as in EXIF; 1 is upright.
         body: The file again, with the first picture only and no metadata.
+        bytes_per_pixel: The memory that decoding it takes.
     """
 
     format: Format
@@ -53,6 +55,7 @@ class Container:
     height: int
     orientation: int
     body: bytes
+    bytes_per_pixel: memory.BytesPerPixel
 
 
 def read_container(data: bytes) -> Container:
@@ -86,18 +89,23 @@ _JPEG_FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 
 def _read_jpeg(data: bytes) -> Container:
-    kept, size, orientation = [b"\xff\xd8"], None, None
+    kept, orientation, frame, scan = [b"\xff\xd8"], None, b"", b""
     for marker, segment in _jpeg_segments(data):
         if marker in _JPEG_FRAMES:
-            height, width = struct.unpack_from(">HH", segment, 5)
-            size = (width, height)
+            if frame:  # the decoder goes by the first one, and what it takes must be known
+                _broken("JPEG of two frames")
+            frame = segment
         elif marker == _EXIF and segment[4:10] == b"Exif\0\0":
             orientation = orientation or read_orientation(segment[10:])
+        elif marker == _SOS:
+            scan = scan or segment
         if _makes_jpeg_pixels(marker, segment):
             kept.append(segment)
-    if size is None:
-        _broken("JPEG without a frame")
-    return Container("JPEG", *size, orientation or 1, b"".join([*kept, b"\xff\xd9"]))
+    if not frame or not scan:
+        _broken("JPEG without a frame or without a scan")
+    height, width = struct.unpack_from(">HH", frame, 5)
+    body = b"".join([*kept, b"\xff\xd9"])
+    return Container("JPEG", width, height, orientation or 1, body, memory.of_jpeg(frame, scan))
 
 
 def _makes_jpeg_pixels(marker: int, segment: bytes) -> bool:
@@ -153,17 +161,21 @@ _PNG_KEPT: Final = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
 
 
 def _read_png(data: bytes) -> Container:
-    width, height, depth = struct.unpack_from(">IIB", data, 16)
+    width, height, depth, colour = struct.unpack_from(">IIBB", data, 16)
     if data[8:16] != b"\0\0\0\rIHDR":
         _broken("PNG without a header")
-    kept, orientation = [data[:8]], 1
+    kept, names, orientation = [data[:8]], set[bytes](), 1
     for name, chunk in _png_chunks(data):
+        if name == b"IHDR" and name in names:  # the decoder goes by the last one
+            _broken("PNG of two headers")
         if name == b"eXIf":
             orientation = read_orientation(chunk[8:-4])
         # A colour key of 16 bits would be compared with pixels of which the decoder keeps 8: left out.
         if name in _PNG_KEPT and not (name == b"tRNS" and depth == 16):
             kept.append(_verified(name, chunk))
-    return Container("PNG", width, height, orientation, b"".join(kept))
+            names.add(name)
+    bytes_per_pixel = memory.of_png(depth, colour, b"tRNS" in names)
+    return Container("PNG", width, height, orientation, b"".join(kept), bytes_per_pixel)
 
 
 def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -208,7 +220,7 @@ def _read_webp(data: bytes) -> Container:
         if name in _WEBP_KEPT or (name == b"ANMF" and frames == 1):
             kept.append(chunk)
     head = b"RIFF" + struct.pack("<I", sum(map(len, kept)) + 4) + b"WEBP"
-    return Container("WEBP", width, height, orientation, b"".join([head, *kept]))
+    return Container("WEBP", width, height, orientation, b"".join([head, *kept]), memory.of_webp(kept))
 
 
 def _webp_size(data: bytes) -> tuple[int, int]:
@@ -258,7 +270,8 @@ def _read_gif(data: bytes) -> Container:
             end = _end_of_blocks(data, position + 10 + _palette_bytes(flags) + 1)
             # A picture may reach over the edge of the screen: the decoder then makes the screen larger.
             size = max(width, left + columns), max(height, top + rows)
-            return Container("GIF", *size, 1, b"".join([head, control, data[start:end], b";"]))
+            body = b"".join([head, control, data[start:end], b";"])
+            return Container("GIF", *size, 1, body, memory.of_gif(control))
         else:
             break
     _broken("GIF without a picture")

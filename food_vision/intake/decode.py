@@ -6,9 +6,11 @@ Colour: profiles are ignored and every photo is taken as sRGB. CMYK and YCCK bec
 becomes three equal channels; of 16 bits the upper 8 are kept; what is transparent shows white.
 """
 
+import math
+from contextlib import nullcontext
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Final
+from typing import Final, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +21,7 @@ from PIL import GifImagePlugin, Image, JpegImagePlugin, PngImagePlugin, WebPImag
 from food_vision.errors import PhotoTooSmall, Problem, TooManyPixels, UndecodablePhoto
 from food_vision.intake.containers import Container, read_container
 from food_vision.intake.formats import Format
+from food_vision.intake.memory import MemoryBudget
 from food_vision.preprocessing import Preprocessing
 
 _PARSERS: Final = (GifImagePlugin, JpegImagePlugin, PngImagePlugin, WebPImagePlugin)
@@ -37,17 +40,13 @@ class PhotoLimits:
         max_pixels: Width times height, at most.
         min_side: Pixels on each side, at least.
         max_aspect: Longest side over shortest, at most.
-        max_pixels_whole: ``max_pixels`` for what cannot be decoded at reduced scale, where that is less.
+        decode_bytes: Memory that decoding may take; a photo that would need more by itself is refused.
     """
 
     max_pixels: int = 50_000_000
     min_side: int = 8
     max_aspect: float = 20.0
-    max_pixels_whole: int = 16_000_000
-
-    def most_pixels(self, format_: Format) -> int:
-        """Return how many pixels a photo of a format may have."""
-        return self.max_pixels if format_ == "JPEG" else min(self.max_pixels, self.max_pixels_whole)
+    decode_bytes: int = 256_000_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,19 +66,28 @@ class Photo:
     format: Format
 
 
-def decode(data: bytes, recipe: Preprocessing, limits: PhotoLimits = PhotoLimits()) -> Photo:
+def decode(
+    data: bytes, recipe: Preprocessing, limits: PhotoLimits = PhotoLimits(), budget: MemoryBudget | None = None
+) -> Photo:
     """Decode the first picture of a JPEG, PNG, WebP or GIF file and bring it to the model's square.
+
+    With a ``budget``, of ``limits.decode_bytes`` at least, the calling thread waits until the memory it needs is free.
 
     Raises:
         UnsupportedFormat: the content is of another format.
         UndecodablePhoto: it is empty, damaged or cut short.
-        TooManyPixels: more than ``limits.most_pixels`` of its format; told from the header.
+        TooManyPixels: more than ``limits.max_pixels``, or than ``limits.decode_bytes`` are enough for; told from the
+            header.
         PhotoTooSmall: a side below ``limits.min_side``, or an aspect above ``limits.max_aspect``; told from the header.
     """
     container = read_container(data)
     _check_size(container, limits)
+    memory = _memory(container, recipe)
+    if memory > limits.decode_bytes:
+        _refuse_as_too_heavy(container, limits, memory)
     try:
-        pixels = render(container, recipe)
+        with budget.share(memory) if budget else nullcontext():
+            pixels = render(container, recipe)
     except Problem:
         raise
     except Image.DecompressionBombError as error:
@@ -109,7 +117,7 @@ def render(
     with Image.open(BytesIO(container.body), formats=(container.format,)) as image:
         if image.size != (container.width, container.height):
             raise UndecodablePhoto(internal=f"{container.format}: {image.size} in the decoder, not as in the header")
-        scale = 1.0 if margin is None else _reduce_while_decoding(image, recipe, margin)
+        scale = _reduce_while_decoding(image, recipe, margin)
         box = _stored_box(container, recipe)
         square = _to_square(image, _scaled(box, scale), recipe)
     return np.asarray(_upright(square, container.orientation).convert("RGB"))
@@ -118,14 +126,28 @@ def render(
 def _check_size(container: Container, limits: PhotoLimits) -> None:
     short, long = sorted(_upright_size(container))
     size = "{:,} x {:,} pixels".format(*_upright_size(container))
-    most = limits.most_pixels(container.format)
-    if short * long > most:
-        unless = "" if short * long > limits.max_pixels else " unless it is a JPEG"
-        raise TooManyPixels(f"The photo has {size}; at most {most:,} in all are decoded{unless}.")
+    if short * long > limits.max_pixels:
+        raise TooManyPixels(f"The photo has {size}; at most {limits.max_pixels:,} in all are decoded.")
     if short < max(limits.min_side, 1):
         raise PhotoTooSmall(f"The photo has {size}; each side needs {limits.min_side} at least.")
     if long > limits.max_aspect * short:
         raise PhotoTooSmall(f"The photo has {size}; no side may be more than {limits.max_aspect:g} times the other.")
+
+
+def _memory(container: Container, recipe: Preprocessing) -> int:
+    """Return the bytes that rendering a photo takes."""
+    in_file, picture = container.bytes_per_pixel.file, container.bytes_per_pixel.picture
+    needed = _needed(recipe, REDUCED_SCALE_MARGIN)
+    scale = _reduction(container.width, container.height, needed) if container.format == "JPEG" else 1
+    return math.ceil(container.width * container.height * (in_file + picture / scale**2))
+
+
+def _refuse_as_too_heavy(container: Container, limits: PhotoLimits, memory: int) -> NoReturn:
+    size = "{:,} x {:,} pixels".format(*_upright_size(container))
+    kind = container.bytes_per_pixel.kind
+    most = container.width * container.height * limits.decode_bytes // memory
+    unless = "" if kind == "baseline JPEG" else f", and {limits.max_pixels:,} as a baseline JPEG"
+    raise TooManyPixels(f"The photo has {size}; of a {kind} like this at most {most:,} in all are decoded{unless}.")
 
 
 def _upright_size(container: Container) -> tuple[int, int]:
@@ -134,12 +156,23 @@ def _upright_size(container: Container) -> tuple[int, int]:
     return size if container.orientation < 5 else size[::-1]
 
 
-def _reduce_while_decoding(image: Image.Image, recipe: Preprocessing, margin: float) -> float:
+def _reduce_while_decoding(image: Image.Image, recipe: Preprocessing, margin: float | None) -> float:
     """Make a JPEG's decoder give 1/2, 1/4 or 1/8 of the size where that is enough; return how much it was reduced."""
-    needed = round(margin * (recipe.low_pass or recipe.size))
+    if margin is None:
+        return 1.0
+    needed = _needed(recipe, margin)
     width = image.width
     drafted = image.draft(None, (needed, needed))
     return width / drafted[1][2] if drafted else 1.0
+
+
+def _needed(recipe: Preprocessing, margin: float) -> int:
+    return round(margin * (recipe.low_pass or recipe.size))
+
+
+def _reduction(width: int, height: int, needed: int) -> int:
+    """Return what ``_reduce_while_decoding`` will come to, told before the decoder is opened."""
+    return next(scale for scale in (8, 4, 2, 1) if min(width, height) >= scale * needed or scale == 1)
 
 
 def _stored_box(container: Container, recipe: Preprocessing) -> Box:

@@ -16,7 +16,7 @@ def build_predictor(settings: Settings, metrics: Metrics | None = None) -> Predi
         StartupError: when the model's files cannot be used.
     """
     bundle = load_bundle(settings.weights)
-    limits = PhotoLimits(settings.max_pixels, settings.min_side, settings.max_aspect, settings.max_pixels_whole)
+    limits = PhotoLimits(settings.max_pixels, settings.min_side, settings.max_aspect, settings.decode_bytes)
     prepare_pillow(limits)
     return Predictor(
         bundle,

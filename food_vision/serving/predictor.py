@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from food_vision.admission import Admission, Place, run_holding
 from food_vision.intake.decode import Photo, PhotoLimits, decode
 from food_vision.intake.formats import Format
+from food_vision.intake.memory import MemoryBudget
 from food_vision.model.bundle import Bundle
 from food_vision.model.engine import Engine
 from food_vision.model.explain import overlay, weights, with_parts_hidden
@@ -116,6 +117,7 @@ class Predictor:
         self.engine_name = engine.name
         self._recipe = bundle.preprocessing
         self._limits = limits
+        self._memory = MemoryBudget(limits.decode_bytes)
         self._scorer = Scorer(bundle)
         self._admission = Admission(queue_limit, queue_bytes)
         # An explanation costs 49 photos. One at a time ends soonest for all of them, and leaves room for other photos:
@@ -228,7 +230,7 @@ class Predictor:
         return self._engine.predict(batch)
 
     def _decode(self, data: bytes) -> tuple[Photo, str]:
-        return decode(data, self._recipe, self._limits), _sha256(data)
+        return decode(data, self._recipe, self._limits, self._memory), _sha256(data)
 
 
 def _sha256(data: bytes) -> str:
