@@ -218,7 +218,6 @@ def load_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        # A dict, not a set: in their order. Two keys that are both too short are one complaint.
         raise StartupError("; ".join(dict.fromkeys(_complaints(error)))) from None
 
 
