@@ -173,15 +173,15 @@ class Prediction:
         """
         names, explained = answer.get("prediction_set"), answer.get("explanation")
         return cls(
-            dish=answer["dish"],
-            score=float(answer["score"]),
-            predictions=tuple(Ranked(item["dish"], float(item["score"])) for item in answer["predictions"]),
+            dish=_text(answer["dish"]),
+            score=_share(answer["score"]),
+            predictions=tuple(Ranked(_text(item["dish"]), _share(item["score"])) for item in answer["predictions"]),
             photo=_facts(PhotoFacts, answer["photo"]),
             model=_facts(ModelVersion, answer["model"]),
-            prediction_set=None if names is None else tuple(names),
-            coverage=answer.get("coverage"),
-            food=answer.get("food"),
-            food_score=answer.get("food_score"),
+            prediction_set=None if names is None else tuple(map(_text, names)),
+            coverage=_share_or_none(answer.get("coverage")),
+            food=_yes_or_no(answer.get("food")),
+            food_score=_share_or_none(answer.get("food_score")),
             timings_ms=dict(answer.get("timings_ms") or {}),
             explanation=None if explained is None else Explanation.from_json(explained),
         )
@@ -190,6 +190,29 @@ class Prediction:
         """Return the answer in the words of the API."""
         answer = asdict(self)
         return answer if self.explanation else {name: value for name, value in answer.items() if name != "explanation"}
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(value)
+    return value
+
+
+def _share(value: float) -> float:
+    """Return what must be a number of 0..1: others are no score, and a bar of that length would fill the memory."""
+    if not 0 <= (share := float(value)) <= 1:
+        raise ValueError(value)
+    return share
+
+
+def _share_or_none(value: float | None) -> float | None:
+    return None if value is None else _share(value)
+
+
+def _yes_or_no(value: object) -> bool | None:
+    if value is not None and not isinstance(value, bool):
+        raise TypeError(value)
+    return value
 
 
 def _facts(kind: type[T], answer: Json) -> T:

@@ -75,9 +75,15 @@ def test_an_option_that_cannot_be_sent_is_an_error(dish: str) -> None:
         pytest.param(Reply(500, b"[" * 200_000), id="an error with a depth without end"),
         pytest.param(Reply(200, PREDICTION | {"score": 10**400}), id="a score beyond numbers"),
         pytest.param(Reply(500, PROBLEM | {"status": float("inf")}), id="a status beyond numbers"),
+        pytest.param(Reply(200, PREDICTION | {"score": float("nan")}), id="a score that is no number"),
+        pytest.param(Reply(200, PREDICTION | {"predictions": [{"dish": "a", "score": 1e300}]}), id="a long bar"),
+        pytest.param(Reply(200, PREDICTION | {"dish": 5}), id="a dish that is no text"),
+        pytest.param(Reply(200, PREDICTION | {"prediction_set": [5]}), id="a set of numbers"),
+        pytest.param(Reply(200, PREDICTION | {"coverage": "most"}), id="a coverage in words"),
+        pytest.param(Reply(200, PREDICTION | {"food": []}), id="neither food nor none"),
     ],
 )
-def test_answers_without_end_are_an_error(ask: Ask, reply: Reply) -> None:
+def test_answers_that_no_caller_could_use_are_an_error(ask: Ask, reply: Reply) -> None:
     with busy(reply) as server:
         assert refused(ask, server.url).code == "unexpected_answer"
 
