@@ -9,7 +9,7 @@
     │   ├── NotFound             404        no such route
     │   ├── MethodNotAllowed     405        the route takes another method
     │   ├── NotAcceptable        406        the route gives none of the types asked for
-    │   ├── RequestTimeout       408        the body did not arrive in time
+    │   ├── RequestTimeout       408        the head or the body did not arrive in time
     │   ├── PhotoTooLarge        413        too many bytes, declared or counted
     │   ├── TooManyItems         413        more photos, or more fields of a form, than are taken at once
     │   ├── UnsupportedFormat    415        not one of the formats we decode
@@ -18,7 +18,8 @@
     │   ├── UndecodablePhoto     422        broken, truncated or not a photo at all
     │   ├── TooManyPixels        422        larger than we are willing to decode
     │   ├── PhotoTooSmall        422        too few pixels, or too long and thin
-    │   └── RateLimited          429        too many requests from one caller
+    │   ├── RateLimited          429        too many requests from one caller
+    │   └── HeadersTooLarge      431        the URL and the headers have more bytes than are taken
     ├── SourceProblem                       the link's server is at fault
     │   ├── SourceFailed         502        it answered, but not with a photo
     │   └── SourceTimeout        504        it did not answer in time
@@ -193,6 +194,15 @@ class RateLimited(CallerProblem):
     def __init__(self, seconds: int = 1) -> None:
         super().__init__()
         self.retry_after = seconds
+
+
+class HeadersTooLarge(CallerProblem):
+    status, code, title = 431, "headers_too_large", "Headers too large"
+    detail = "The head of the request has more bytes than are taken."
+    advice = (
+        "Send fewer or shorter headers and a shorter URL; a photo belongs in the body. The operator sets how much is "
+        "taken."
+    )
 
 
 class SourceProblem(Problem):

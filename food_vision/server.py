@@ -8,15 +8,18 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import NoReturn
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import Any, NoReturn
 
 import uvicorn
 from fastapi import FastAPI
 from prometheus_client import disable_created_metrics
+from uvicorn.config import STARTUP_FAILURE
 
 from food_vision.app import create_app
 from food_vision.errors import StartupError
+from food_vision.http_protocol import BoundedHttp, HeadBounds
 from food_vision.logs import set_up_logging
 from food_vision.settings import Settings, load_settings
 
@@ -34,19 +37,11 @@ def run(application: str) -> None:
     # uvicorn finishes what is under way and then hands the signal on: that was a clean end, not a death by signal.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with _shared_figures(settings):
-        uvicorn.run(
-            application,
-            host=settings.host,
-            port=settings.port,
-            workers=settings.workers,
-            forwarded_allow_ips=settings.forwarded_allow_ips,
-            log_level=settings.log_level,
-            timeout_keep_alive=settings.keep_alive,
-            timeout_graceful_shutdown=settings.drain_timeout,
-            access_log=False,
-            server_header=False,
-            ws="none",
-        )
+        options = _options(settings)
+        if ":" in settings.host and settings.workers == 1:
+            _serve_both_families(uvicorn.Config(application, **options))
+        else:
+            uvicorn.run(application, **options)
 
 
 def app_or_exit() -> FastAPI:
@@ -81,11 +76,41 @@ def give_memory_back() -> None:
         mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD_BYTES)
 
 
+def _options(settings: Settings) -> dict[str, Any]:
+    """Return what uvicorn is told."""
+    bounds = HeadBounds(settings.max_head_bytes, settings.head_timeout, settings.max_connections, settings.docs_url)
+    return {
+        "http": partial(BoundedHttp, bounds),
+        "host": settings.host,
+        "port": settings.port,
+        "workers": settings.workers,
+        "forwarded_allow_ips": settings.forwarded_allow_ips,
+        "log_level": settings.log_level,
+        "timeout_keep_alive": settings.keep_alive,
+        "timeout_graceful_shutdown": settings.drain_timeout,
+        "access_log": False,
+        "server_header": False,
+        "ws": "none",
+    }
+
+
+def _serve_both_families(config: uvicorn.Config) -> None:
+    """Serve on the socket that several workers would share: one that asyncio makes for ``::`` takes IPv6 alone."""
+    config.load_app()
+    server = uvicorn.Server(config)
+    with suppress(KeyboardInterrupt):
+        server.run(sockets=[config.bind_socket()])
+    if not server.started:
+        sys.exit(STARTUP_FAILURE)
+
+
 def _require_port(settings: Settings) -> None:
     """End here if the port is taken, before a model is loaded for nothing."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    is_ipv6 = ":" in settings.host
+    family = socket.AF_INET6 if is_ipv6 else socket.AF_INET
+    both = is_ipv6 and socket.has_dualstack_ipv6()
     try:
-        socket.create_server((settings.host, settings.port), family=family).close()
+        socket.create_server((settings.host, settings.port), family=family, dualstack_ipv6=both).close()
     except OSError as error:
         _exit(f"port {settings.port} of {settings.host} cannot be used: {os.strerror(error.errno or 0)}.")
 

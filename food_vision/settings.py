@@ -75,12 +75,11 @@ class Settings(BaseSettings):
     request_timeout: float = Field(
         28.0, gt=0, le=600, description="Seconds from a request's arrival to its answer, fetching included."
     )
-    body_timeout: float = Field(
-        20.0, gt=0, le=600, description="Seconds in which the body of a request must have arrived."
-    )
-    docs_url: str = Field(
-        "/docs", description="Where the error answers' `type` points: this, then `/errors.md#` and the code."
-    )
+    body_timeout: float = Field(20.0, gt=0, le=600, description="Seconds in which a request's body must arrive.")
+    max_head_bytes: int = Field(65_536, ge=1_024, le=10_000_000, description="Bytes of a request's URL and headers.")
+    head_timeout: float = Field(10.0, gt=0, le=600, description="Seconds in which URL and headers must arrive.")
+    max_connections: int = Field(800, ge=2, le=100_000, description="Open connections that a worker keeps.")
+    docs_url: str = Field("/docs", description="Where errors' `type` points: this, then `/errors.md#` and the code.")
 
     # Callers
     api_keys: Secrets = Field(
