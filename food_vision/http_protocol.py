@@ -108,6 +108,11 @@ class BoundedHttp(HttpToolsProtocol):
     def _answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
 
+    @property
+    def _is_callers_turn(self) -> bool:
+        """Whether we wait for the caller: to send, or to read what we have sent."""
+        return not self._answering or self.cycle.more_body or self.flow.write_paused
+
     def _start_timer(self) -> None:
         self._timer = self.loop.call_later(self._bounds.head_seconds, self._overdue)
 
@@ -129,7 +134,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def _make_room(self) -> None:
         others = [other for other in self.connections if isinstance(other, BoundedHttp) and other is not self]
-        idle = [other for other in others if not other._answering or other.cycle.more_body]
+        idle = [other for other in others if other._is_callers_turn]
         if not idle:
             self._refuse(Overloaded("There are too many connections."))
             return
