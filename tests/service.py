@@ -1,5 +1,6 @@
 """A real server in a process of its own, as users run it: ``python main.py``."""
 
+import json
 import os
 import socket
 import subprocess
@@ -9,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx2
 
@@ -32,6 +34,18 @@ class Service:
     def log(self) -> str:
         """Return what the server has written so far."""
         return self.log_file.read_text()
+
+    def line_of(self, answer: httpx2.Response) -> dict[str, Any]:
+        """Return the access log's line of an answer; it is written when the answer is already on its way."""
+        deadline = time.monotonic() + 5
+        while time.monotonic() < deadline:
+            lines = [json.loads(line) for line in self.log().splitlines() if line.startswith("{") and line[-1] == "}"]
+            found = [line for line in lines if line["id"] == answer.headers["x-request-id"] and "status" in line]
+            if found:
+                assert len(found) == 1
+                return dict(found[0])
+            time.sleep(0.02)
+        raise AssertionError(f"no line for {answer.headers['x-request-id']} in:\n{self.log()}")
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """The tutorial's contract against a real server and a real origin, letter by letter."""
 
-import json
 import subprocess
 import sys
 import threading
@@ -156,8 +155,7 @@ def test_request_ids_are_taken_if_they_are_clean_and_made_otherwise(service: Ser
 
 def test_the_log_has_a_line_per_request_and_no_query(service: Service, origin: Origin) -> None:
     answer = service.ask(origin.url("/photo.jpg?token=hunter2"))
-    lines = [json.loads(line) for line in service.log().splitlines() if line.startswith("{")]
-    (line,) = [line for line in lines if line["id"] == answer.headers["x-request-id"]]
+    line = service.line_of(answer)
     assert (line["path"], line["status"], line["outcome"]) == ("/net/image/prediction/", 200, "ok")
     assert "hunter2" not in service.log()
     assert "image_link" not in service.log()

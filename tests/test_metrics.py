@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import httpx2
 import pytest
@@ -78,7 +77,7 @@ def test_stages_are_in_server_timing_and_in_the_log_line(service: Service, origi
     answer = service.ask(origin.url("/photo.jpg"))
     stages = re.findall(r"(\w+);dur=([\d.]+)", answer.headers["server-timing"])
     assert [name for name, _ in stages] == ["fetch", "decode", "queue", "inference"]
-    line = line_of(service, answer)
+    line = service.line_of(answer)
     assert line["stages_ms"] == {name: float(value) for name, value in stages}
     assert line["ms"] >= sum(line["stages_ms"].values()) * 0.9
     assert line["route"] == ROUTE
@@ -95,7 +94,7 @@ def test_a_failure_tells_the_stages_it_got_to(service: Service, origin: Origin) 
 
 def test_the_log_counts_the_bytes_received(service: Service, origin: Origin) -> None:
     answer = service.client.post(ROUTE, params={"image_link": origin.url("/slow?pause=0.3")}, content=b"x" * 4321)
-    assert line_of(service, answer)["bytes_received"] == 4321
+    assert service.line_of(answer)["bytes_received"] == 4321
 
 
 def test_all_our_lines_are_json(service: Service, origin: Origin) -> None:
@@ -109,13 +108,6 @@ def test_all_our_lines_are_json(service: Service, origin: Origin) -> None:
 def test_probes_and_scrapes_have_no_log_line(service: Service) -> None:
     for path in ("/healthz", "/readyz", "/metrics"):
         assert service.client.get(path).headers["x-request-id"] not in service.log()
-
-
-def line_of(service: Service, answer: httpx2.Response) -> dict[str, Any]:
-    wanted = answer.headers["x-request-id"]
-    lines = [json.loads(line) for line in service.log().splitlines() if line.startswith("{")]
-    (found,) = [line for line in lines if line["id"] == wanted and "status" in line]
-    return dict(found)
 
 
 def test_nothing_is_in_flight_after_errors_and_hang_ups(tmp_path: Path, origin: Origin) -> None:
