@@ -25,6 +25,18 @@ from food_vision.serving.predictor import Answer, Predictor
 
 EXAMPLE_LINK = "https://upload.wikimedia.org/wikipedia/commons/a/a3/Eq_it-na_pizza-margherita_sep2005_sml.jpg"
 NOT_FOOD_HEADER = "Food-Vision-Not-Food"
+PHOTO_PROBLEMS = (
+    AddressNotAllowed,
+    InvalidUrl,
+    UndecodablePhoto,
+    TooManyPixels,
+    PhotoTooSmall,
+    SourceFailed,
+    Overloaded,
+    SourceTimeout,
+    DeadlineExceeded,
+)
+"""What can be wrong with a photo or its link, whatever the route."""
 NO_LINK = "No image link provided"
 WELCOME = "Welcome to the Food Vision API!"
 
@@ -76,19 +88,7 @@ def contract_routes(fetcher: Fetcher, predictor: Predictor, request_timeout: flo
         summary="Tell the dish on the photo behind a link",
         responses={
             200: {"content": {"application/json": {"examples": PREDICTION_EXAMPLES}}},
-            **problem_responses(
-                AddressNotAllowed,
-                PhotoTooLarge,
-                UnsupportedFormat,
-                InvalidUrl,
-                UndecodablePhoto,
-                TooManyPixels,
-                PhotoTooSmall,
-                SourceFailed,
-                Overloaded,
-                SourceTimeout,
-                DeadlineExceeded,
-            ),
+            **problem_responses(PhotoTooLarge, UnsupportedFormat, *PHOTO_PROBLEMS),
         },
     )
     async def predict_image_link(

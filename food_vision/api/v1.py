@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from pydantic import WithJsonSchema
 
 from food_vision.api.bodies import Uploads
-from food_vision.api.contract import EXAMPLE_LINK
+from food_vision.api.contract import EXAMPLE_LINK, PHOTO_PROBLEMS
 from food_vision.api.examples import BATCH, EXPLAINED, PHOTO_BODY, PREDICTION, batch_body, shows
 from food_vision.api.guards import refuse_compressed, refuse_other_options
 from food_vision.api.negotiation import JSON, PNG, is_known, preferred
@@ -18,21 +18,14 @@ from food_vision.api.responses import problem_responses
 from food_vision.api.schemas import About, BatchAnswer, Labels, Options, Prediction, about, labels_of
 from food_vision.api.waiting import while_wanted
 from food_vision.errors import (
-    AddressNotAllowed,
     DeadlineExceeded,
     InvalidParameter,
-    InvalidUrl,
     MalformedBody,
     NotAcceptable,
     Overloaded,
     PhotoTooLarge,
-    PhotoTooSmall,
     RequestTimeout,
-    SourceFailed,
-    SourceTimeout,
     TooManyItems,
-    TooManyPixels,
-    UndecodablePhoto,
     UnsupportedFormat,
 )
 from food_vision.intake.fetch import Fetcher
@@ -44,18 +37,7 @@ TOP_K = 5
 GRACE = 1.0
 """Seconds that a batch's answer may take beyond the deadline of its photos."""
 BODY_PROBLEMS = (MalformedBody, RequestTimeout, PhotoTooLarge, TooManyItems, UnsupportedFormat, InvalidParameter)
-PHOTO_PROBLEMS = (
-    *BODY_PROBLEMS,
-    AddressNotAllowed,
-    InvalidUrl,
-    UndecodablePhoto,
-    TooManyPixels,
-    PhotoTooSmall,
-    SourceFailed,
-    Overloaded,
-    SourceTimeout,
-    DeadlineExceeded,
-)
+UPLOAD_PROBLEMS = (*BODY_PROBLEMS, *PHOTO_PROBLEMS)
 
 Url = Annotated[
     str | None,
@@ -96,7 +78,7 @@ def v1_routes(fetcher: Fetcher, predictor: Predictor, uploads: Uploads, settings
         summary="Tell the dish on a photo",
         openapi_extra=PHOTO_BODY,
         response_model_exclude_unset=True,
-        responses={**shows(PREDICTION), **problem_responses(*PHOTO_PROBLEMS)},
+        responses={**shows(PREDICTION), **problem_responses(*UPLOAD_PROBLEMS)},
     )
     async def predict(
         request: Request,
@@ -116,7 +98,7 @@ def v1_routes(fetcher: Fetcher, predictor: Predictor, uploads: Uploads, settings
         openapi_extra=PHOTO_BODY,
         response_model=Prediction,
         response_model_exclude_unset=True,
-        responses=_with_png({**shows(EXPLAINED), **problem_responses(*PHOTO_PROBLEMS, NotAcceptable)}),
+        responses=_with_png({**shows(EXPLAINED), **problem_responses(*UPLOAD_PROBLEMS, NotAcceptable)}),
     )
     async def explain(
         request: Request,
