@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import math
+import time
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from types import TracebackType
@@ -13,9 +14,16 @@ from food_vision.errors import Overloaded
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
+CALM = 1.0
+"""Seconds without a refusal after which a crowd counts as gone; what ``Retry-After`` tells the refused to wait."""
+
 
 class Admission:
     """A bounded number of places; past it, callers are refused at once instead of queued for ever.
+
+    A queue is there for bursts. Where more come than can be served it stands: it helps nobody, and whoever is let in
+    waits for all of it. So from the first refusal on there are only as many places as keep the service at work, until
+    nobody has been refused for a second.
 
     Used from the event loop only.
 
@@ -24,14 +32,39 @@ class Admission:
         max_bytes: Bytes that all places may hold together. One that is alone may hold more: how large one photo may
             be is decided elsewhere, and a photo that fits nowhere would be refused as "try again" for ever.
         name: What the places are called in the log.
+        crowded_limit: Places there are while callers are being refused; as many as ever where left out.
+        clock: Seconds that only go forward.
     """
 
-    def __init__(self, limit: int, max_bytes: float = math.inf, name: str = "places") -> None:
+    def __init__(
+        self,
+        limit: int,
+        max_bytes: float = math.inf,
+        name: str = "places",
+        *,
+        crowded_limit: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.limit = limit
         self.max_bytes = max_bytes
         self.name = name
         self.taken = 0
         self.bytes_held = 0
+        self._crowded_limit = min(crowded_limit or limit, limit)
+        self._crowded_until = -math.inf
+        self._clock = clock
+
+    def require_place(self, others: int = 0) -> None:
+        """Make sure that there is a place for one caller more than ``others``, who are on their way to one.
+
+        Raises:
+            Overloaded: when there is none.
+        """
+        now = self._clock()
+        limit = self._crowded_limit if now < self._crowded_until else self.limit
+        if self.taken + others >= limit:
+            self._crowded_until = now + CALM
+            raise Overloaded(internal=f"all {limit} {self.name} are taken")
 
     def place(self, size: int = 0) -> "Place":
         """Take a place, and room for ``size`` bytes.
@@ -39,8 +72,7 @@ class Admission:
         Raises:
             Overloaded: when no place is free, or no room for the bytes.
         """
-        if self.taken >= self.limit:
-            raise Overloaded(internal=f"all {self.limit} {self.name} are taken")
+        self.require_place()
         place = Place(self)
         place.add_bytes(size)
         self.taken += 1

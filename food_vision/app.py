@@ -7,9 +7,11 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
 from food_vision import __version__
+from food_vision.admission import Admission
 from food_vision.api.bodies import CloseUnread, Uploads
 from food_vision.api.contract import NOT_FOOD_HEADER, contract_routes
 from food_vision.api.documentation import add_documentation
+from food_vision.api.door import Door
 from food_vision.api.gate import Gate, described_gate
 from food_vision.api.inference_bodies import JSON_LENGTH_HEADER
 from food_vision.api.middleware import LastResort, RequestContext
@@ -79,13 +81,14 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(open_inference_routes(predictor, readiness, uploads, settings))
     app.include_router(operations_routes(readiness, metrics))
     add_problem_handlers(app, settings.docs_url)
-    _add_layers(app, settings, metrics, drain)
+    _add_layers(app, settings, metrics, drain, predictor.admission)
     return app
 
 
-def _add_layers(app: FastAPI, settings: Settings, metrics: Metrics, drain: Drain) -> None:
+def _add_layers(app: FastAPI, settings: Settings, metrics: Metrics, drain: Drain, admission: Admission) -> None:
     # The last one added sees a request first.
     _add_gate(app, settings, metrics)
+    app.add_middleware(Door, admission=admission, metrics=metrics, docs_url=settings.docs_url)
     app.add_middleware(CloseUnread)
     app.add_middleware(LastResort, docs_url=settings.docs_url)
     app.add_middleware(

@@ -67,7 +67,7 @@ async def _chunks(request: Request, place: Place) -> AsyncIterator[bytes]:
 
 
 class CloseUnread:
-    """Close the connection behind an answer that is given before the body has been read.
+    """Close the connection behind an answer that is given before the body has been read, unless the rest is soon there.
 
     Otherwise the server would go on reading what nobody wants, for as long as the caller cares to send it.
     """
@@ -90,10 +90,11 @@ class CloseUnread:
 
         async def closing(message: Message) -> None:
             if message["type"] == "http.response.start" and not ended:
-                MutableHeaders(scope=message)["Connection"] = "close"
                 # Whoever waits for leave to send ("100-continue") has not been given it, and sends nothing.
                 if begun or "expect" not in Headers(scope=scope):
                     await _drop_rest(watched, lambda: ended)
+                if not ended:
+                    MutableHeaders(scope=message)["Connection"] = "close"
             await send(message)
 
         await self._app(scope, watched, closing)

@@ -25,6 +25,7 @@ def build_predictor(settings: Settings, metrics: Metrics | None = None) -> Predi
         decode_threads=settings.decode_threads or usable_processors(),
         max_batch=settings.max_batch,
         queue_limit=settings.queue_limit,
+        crowded_limit=settings.crowded_limit,
         queue_bytes=settings.queue_bytes,
         explain_limit=settings.explain_limit,
         cache_bytes=settings.cache_bytes,

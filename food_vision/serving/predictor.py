@@ -93,6 +93,7 @@ class Predictor:
         decode_threads: Photos decoded at once.
         max_batch: Most photos in one inference.
         queue_limit: Photos inside at once, waiting ones included.
+        crowded_limit: The same while callers are being refused; 0 for one more than decoders.
         queue_bytes: Bytes of their files, all together.
         explain_limit: Explanations inside at once, waiting ones included.
         cache_bytes: Memory for what the model said of photos seen before; 0 for none.
@@ -108,6 +109,7 @@ class Predictor:
         decode_threads: int,
         max_batch: int,
         queue_limit: int,
+        crowded_limit: int = 0,
         queue_bytes: float = math.inf,
         explain_limit: int = 16,
         cache_bytes: int = 0,
@@ -119,7 +121,7 @@ class Predictor:
         self._limits = limits
         self._memory = MemoryBudget(limits.decode_bytes)
         self._scorer = Scorer(bundle)
-        self._admission = Admission(queue_limit, queue_bytes)
+        self.admission = Admission(queue_limit, queue_bytes, crowded_limit=crowded_limit or decode_threads + 1)
         # An explanation costs 49 photos. One at a time ends soonest for all of them, and leaves room for other photos:
         # 80 at once advanced together and so ran into their deadlines together.
         self._explanations, self._explaining = Admission(explain_limit), asyncio.Lock()
@@ -139,7 +141,7 @@ class Predictor:
             Overloaded: when too many photos are inside already, or too many bytes of them.
             CallerProblem: when the bytes are not a photo that we take.
         """
-        with self._metrics.photo(), self._admission.place(len(data)) as place:
+        with self._metrics.photo(), self.admission.place(len(data)) as place:
             if not self._cache:
                 return await self._look(data, place)
             key = await run_holding((place,), self._decoders, _sha256, data)
@@ -151,7 +153,7 @@ class Predictor:
 
     async def predict_anew(self, data: bytes) -> Answer:
         """Do as ``predict`` does, but never answer from the cache: a probe wants to know whether the model works."""
-        with self._metrics.photo(), self._admission.place(len(data)) as place:
+        with self._metrics.photo(), self.admission.place(len(data)) as place:
             return await self._look(data, place)
 
     async def predict_pixels(self, pixels: NDArray[np.uint8]) -> Scores:
@@ -160,7 +162,7 @@ class Predictor:
         Raises:
             Overloaded: when too many photos are inside already.
         """
-        with self._metrics.photo(), self._admission.place() as place:
+        with self._metrics.photo(), self.admission.place() as place:
             return self._score(await self._batcher.infer(pixels, place))
 
     async def explain(self, data: bytes, dish: str | None = None) -> Explained:
@@ -172,20 +174,21 @@ class Predictor:
             Overloaded, CallerProblem: as ``predict`` does; Overloaded when too many explanations are inside as well.
             LookupError: when the model knows no such dish.
         """
-        with self._metrics.photo(), self._explanations.place(), self._admission.place(len(data)) as place:
-            decoded, answer, logits = await self._see(data, place)
+        with self._metrics.photo(), self._explanations.place() as turn:
+            with self.admission.place(len(data)) as place:
+                decoded, answer, logits = await self._see(data, place)
             ranked = next((known for known in answer.scores.ranked if known.dish == (dish or known.dish)), None)
             if ranked is None:
                 raise LookupError(dish)
             async with self._explaining:
                 with self._metrics.timed("explain"):
-                    hidden = await self._infer_all(with_parts_hidden(decoded.pixels), place)
+                    hidden = await self._infer_all(with_parts_hidden(decoded.pixels), turn)
         cells = weights(logits, hidden, self.bundle.display_names.index(ranked.dish))
         return Explained(answer, *ranked, cells, decoded.pixels)
 
     async def draw(self, explained: Explained) -> bytes:
         """Return a PNG of the square that the model sees, with what the dish rests on in light."""
-        with self._admission.place() as place:
+        with self.admission.place() as place:
             return await run_holding((place,), self._decoders, overlay, explained.pixels, explained.cells)
 
     def close(self) -> None:

@@ -1,0 +1,147 @@
+"""More than the service can do: who is let in is served as ever, the others are told at once, and nothing is wasted.
+
+The long form, with its figures, is ``python -m benchmarks.overload``.
+"""
+
+import http.client
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from benchmarks.load import post
+from benchmarks.overload import measure, photos_inferred
+from food_vision.admission import CALM, Admission
+from food_vision.errors import Overloaded
+from tests.figures import eventually, figures, sum_of
+from tests.photos import large_jpeg, photo
+from tests.service import Service, running_service
+
+LARGE = large_jpeg(4_000, 3_000)
+
+
+class Clock:
+    """Stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_burst_has_all_places_and_a_crowd_only_a_few() -> None:
+    clock = Clock()
+    admission = Admission(5, crowded_limit=2, clock=clock)
+    burst = [admission.place() for _ in range(5)]
+    for place in burst:
+        place.hold()
+    with pytest.raises(Overloaded, match="no room"):
+        admission.place()
+    for place in burst[:4]:
+        place.let_go()
+    with admission.place(), pytest.raises(Overloaded):
+        admission.place()
+    clock.now += CALM - 0.01
+    with admission.place(), pytest.raises(Overloaded):
+        admission.place()
+    clock.now += CALM
+    for _ in range(4):
+        admission.place().hold()
+
+
+def test_those_on_their_way_count() -> None:
+    admission = Admission(2)
+    admission.require_place(1)
+    with pytest.raises(Overloaded):
+        admission.require_place(2)
+    assert admission.taken == 0
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with running_service(tmp_path_factory.mktemp("service"), {"FOOD_VISION_DECODE_THREADS": "1"}) as service:
+        yield service
+
+
+def test_ten_times_too_many(service: Service) -> None:
+    """The promises proper depend on the machine; here are those that do not, and generous bounds for the others."""
+    outcome = measure(service, seconds=8, warm_up=2)
+    flood = outcome.flood
+    assert set(flood.counts) == {200, 503}
+    assert all(answer.retry_after for answer in flood.of(503))
+    assert len(flood.of(503)) > 4 * len(flood.of(200))
+    assert flood.milliseconds(503, 50) < 50
+    assert flood.milliseconds(200, 50) < 10 * outcome.alone.milliseconds(200, 50)
+    assert outcome.inferences == len(flood.of(200)), "nothing was computed for those who were refused"
+    assert outcome.growth < 30
+    assert outcome.slower_after < 3
+    after = figures(service.client)
+    assert sum_of(after, "food_vision_refusals_total") == len(flood.of(503))
+    assert after["food_vision_queue_length"] == 0
+
+
+@pytest.mark.parametrize("path", ["/v1/predict", "/v1/explain", "/net/image/prediction/?image_link=https://a.example/"])
+def test_whoever_is_refused_may_stay_connected(service: Service, path: str) -> None:
+    connected = http.client.HTTPConnection(*address_of(service), timeout=20)
+    connected.connect()
+    port = connected.sock.getsockname()[1]
+    with ThreadPoolExecutor(80) as callers:
+        floods = [callers.submit(service.client.post, "/v1/predict", content=LARGE) for _ in range(80)]
+        assert eventually(lambda: any(flood.done() and flood.result().status_code == 503 for flood in floods))
+        refused = 0
+        while refused < 3 and not all(flood.done() for flood in floods):
+            connected.request("POST", path, LARGE[:100_000], {"Content-Type": "image/jpeg"})
+            answer = connected.getresponse()
+            answer.read()
+            refused += answer.status == 503
+            assert connected.sock.getsockname()[1] == port
+        assert refused == 3
+        assert {flood.result().status_code for flood in floods} <= {200, 503}
+    connected.close()
+    assert eventually(lambda: service.client.post("/v1/predict", content=photo()).status_code == 200)
+
+
+def test_work_whose_caller_has_gone_is_not_done(service: Service) -> None:
+    """Sixty photos of 12 megapixels, and each caller hangs up at once: hardly any is decoded, fewer are inferred."""
+    assert eventually(lambda: figures(service.client)["food_vision_queue_length"] == 0)
+    time.sleep(CALM)
+    before = figures(service.client)
+    gone = [socket.create_connection(address_of(service)) for _ in range(60)]
+    senders = [threading.Thread(target=caller.sendall, args=(post("/v1/predict", LARGE),)) for caller in gone]
+    for sender in senders:
+        sender.start()
+    for sender, caller in zip(senders, gone, strict=True):
+        sender.join()
+        caller.close()
+    assert eventually(lambda: figures(service.client)["food_vision_requests_in_flight"] == 0)
+    assert eventually(lambda: figures(service.client)["food_vision_queue_length"] == 0)
+    after = figures(service.client)
+    left = 'food_vision_requests_total{outcome="client_gone",route="/v1/predict"}'
+    assert after[left] - before.get(left, 0) >= 30
+    assert photos_inferred(after) - photos_inferred(before) <= 30
+
+
+def test_work_for_links_whose_caller_has_gone_is_not_done(tmp_path: Path) -> None:
+    """Nobody is asked for a photo that nobody waits for, and its place comes back at once."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        running_service(
+            tmp_path, {"FOOD_VISION_ALLOW_NETWORKS": "127.0.0.0/8", "FOOD_VISION_FETCH_SLOTS": "4"}
+        ) as service,
+    ):
+        link = f"http://127.0.0.1:{silent.getsockname()[1]}/a.jpg"
+        for _ in range(20):
+            with socket.create_connection(address_of(service)) as caller:
+                caller.sendall(post(f"/net/image/prediction/?image_link={link}", b""))
+                time.sleep(0.02)
+        assert eventually(lambda: figures(service.client)["food_vision_fetches_in_flight"] == 0, 3)
+        assert photos_inferred(figures(service.client)) <= 1
+
+
+def address_of(service: Service) -> tuple[str, int]:
+    return "127.0.0.1", int(service.url.rpartition(":")[2])
