@@ -4,9 +4,7 @@ This is the only place where the environment is read. Settings have the prefix `
 ``WEB_CONCURRENCY`` and ``FORWARDED_ALLOW_IPS`` mean what platforms mean by them.
 """
 
-import difflib
 import os
-import re
 from collections.abc import Iterator
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
@@ -16,6 +14,7 @@ from pydantic import AliasChoices, DirectoryPath, Field, SecretStr, ValidationEr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from food_vision.errors import StartupError
+from food_vision.misspelt import misspelt
 
 PREFIX = "FOOD_VISION_"
 Network = IPv4Network | IPv6Network
@@ -27,8 +26,6 @@ Secrets = Annotated[tuple[Secret, ...], NoDecode]
 
 SECRET = ("api_keys", "metrics_key", "client_key")
 """Settings whose values no message repeats."""
-_OF_A_CLUSTER = re.compile(rf"{PREFIX}\w*(SERVICE_HOST|SERVICE_PORT\w*|PORT_\d+_(TCP|UDP|SCTP)\w*)")
-"""What Kubernetes puts into each container for a service called ``food-vision`` or ``food-vision-…``."""
 
 
 class Settings(BaseSettings):
@@ -102,6 +99,9 @@ class Settings(BaseSettings):
         "fast",
         description="`fast` runs the file derived from the weights; `keras` runs the weights on TensorFlow "
         "(`pip install tensorflow-cpu`).",
+    )
+    labels: Path | None = Field(
+        None, description="A label per line, in the order of the outputs, for weights that have none of their own."
     )
     inference_threads: int = Field(
         0, ge=0, le=256, description="Threads of one inference; 0 for one per processor that the process may use."
@@ -213,7 +213,8 @@ def load_settings() -> Settings:
     Raises:
         StartupError: naming the variable, what it got and what it takes; or one that is no setting, and the nearest.
     """
-    if unknown := "; ".join(_unknown()):
+    known = {variable for name in Settings.model_fields for variable in _variables(name)}
+    if unknown := "; ".join(misspelt(os.environ, known, PREFIX)):
         raise StartupError(unknown)
     try:
         return Settings()
@@ -245,23 +246,6 @@ def settings_in_force(settings: Settings) -> Iterator[tuple[str, str, str]]:
 def hand_down(**values: object) -> None:
     """Put settings into the environment, where ``load_settings`` finds them in this process and in its workers."""
     os.environ.update({_variable(name): str(value) for name, value in values.items() if value is not None})
-
-
-def _unknown() -> Iterator[str]:
-    """Complain of variables with our prefix that nothing reads: of a misspelt list of keys, an open service would come.
-
-    Values are not repeated: such a variable may hold a key.
-    """
-    known = {variable for name in Settings.model_fields for variable in _variables(name)}
-    for variable, value in os.environ.items():
-        name = variable.upper()
-        if name.startswith(PREFIX) and name not in known and value and not _is_of_a_cluster(name, value):
-            [nearest] = difflib.get_close_matches(name, sorted(known), 1, cutoff=0)
-            yield f"{variable} is not a setting; the nearest one is {nearest}."
-
-
-def _is_of_a_cluster(variable: str, value: str) -> bool:
-    return bool(_OF_A_CLUSTER.fullmatch(variable)) or (variable.endswith("_PORT") and "://" in value)
 
 
 def _variables(name: str) -> list[str]:

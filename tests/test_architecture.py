@@ -10,7 +10,8 @@ PACKAGE = Path(__file__).parent.parent / "food_vision"
 GROUND = {"errors", "settings", "preprocessing", "processors", "admission", "logs"}
 MAY_IMPORT = {
     "errors": set(),
-    "settings": {"errors"},
+    "misspelt": set(),
+    "settings": {"errors", "misspelt"},
     "admission": {"errors"},
     "preprocessing": set(),
     "processors": set(),
