@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageChops
 
+from benchmarks.harness.photos import scene
 from food_vision.intake.containers import read_container
 from food_vision.intake.decode import render
 from food_vision.preprocessing import Preprocessing
@@ -64,19 +64,6 @@ class Result(NamedTuple):
     milliseconds: float
     megabytes: float
     pixels: list[int]
-
-
-def scene(width: int, height: int) -> Image.Image:
-    """A picture with detail at every size, coarse to fine."""
-    chance = np.random.default_rng(0)
-    side, strength = 8, 90
-    picture = Image.new("RGB", (side, side), (128, 128, 128))
-    while side < max(width, height):
-        side, strength = side * 2, max(strength // 2, 4) if side > 16 else strength
-        reach = min(side, width), min(side, height)
-        grain = chance.integers(0, 2 * strength, (reach[1], reach[0], 3), dtype=np.uint8)
-        picture = ImageChops.add(picture.resize(reach, Image.Resampling.BICUBIC), Image.fromarray(grain), 1, -strength)
-    return picture
 
 
 def encode(sample: Sample) -> bytes:

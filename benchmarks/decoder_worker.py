@@ -22,7 +22,8 @@ from benchmarks.harness.servers import ROOT
 from food_vision.intake.containers import read_container
 from food_vision.intake.decode import REDUCED_SCALE_MARGIN, render
 from food_vision.model.bundle import load_bundle
-from food_vision.model.engine import Engine, open_engine
+from food_vision.model.engine import open_engine
+from food_vision.model.scores import Scorer
 from food_vision.preprocessing import Preprocessing
 from food_vision.settings import Settings
 
@@ -43,11 +44,15 @@ def main() -> None:
     if not photos:
         print("\nphotos not present: what changes was not measured")
         return
-    engine = open_engine(bundle, Settings(model=WEIGHTS))
+    engine, scorer = open_engine(bundle, Settings(model=WEIGHTS)), Scorer(bundle)
+
+    def tell(pixels: Pixels) -> str:
+        return scorer.score(engine.predict(pixels[None])[0]).ranked[0].dish
+
     print(
         f"\n{len(photos):,} test photos, enlarged to {CAMERA_SIDE} pixels on the short side, against Pillow in full:\n"
     )
-    print(_agreement(photos, bundle.preprocessing, engine), flush=True)
+    print(_agreement(photos, bundle.preprocessing, tell), flush=True)
 
 
 def _race(recipe: Preprocessing, repeats: int) -> str:
@@ -73,17 +78,16 @@ class Agreement(NamedTuple):
     same_dish: bool
 
 
-def _agreement(photos: list[Path], recipe: Preprocessing, engine: Engine) -> str:
+def _agreement(photos: list[Path], recipe: Preprocessing, tell: Callable[[Pixels], str]) -> str:
     found: dict[str, list[Agreement]] = {decoder: [] for decoder in DECODERS}
     for path in photos:
         data = _as_from_a_camera(path)
         reference = pillow_full(data, recipe)
-        dish = engine.predict(reference[None])[0].argmax()
+        dish = tell(reference)
         for decoder, decode in DECODERS.items():
             pixels = decode(data, recipe)
             difference = np.abs(pixels.astype(np.int16) - reference)
-            same = bool(engine.predict(pixels[None])[0].argmax() == dish)
-            found[decoder].append(Agreement(float(difference.mean()), int(difference.max()), same))
+            found[decoder].append(Agreement(float(difference.mean()), int(difference.max()), tell(pixels) == dish))
     head = ["decoder", "mean difference, steps of 255", "largest", "same first dish %"]
     return table(head, (_summary(name, rows) for name, rows in found.items()))
 

@@ -14,6 +14,14 @@ BY_FORM = "multipart/form-data; boundary=photo"
 PROCESSORS = str(len(os.sched_getaffinity(0)))
 INSIDE = pinned("ai-edge-litert", "numpy", "pillow", "pydantic-settings")
 """What our decoder and engine need."""
+MLSERVER = {
+    "MLSERVER_HOST": "127.0.0.1",
+    "MLSERVER_HTTP_PORT": "{port}",
+    "MLSERVER_GRPC_PORT": "0",
+    "MLSERVER_METRICS_PORT": "0",
+    "MLSERVER_DEBUG": "false",
+    "MLSERVER_PARALLEL_WORKERS": PROCESSORS,
+}
 
 
 @dataclass(frozen=True)
@@ -91,10 +99,10 @@ def entrants(uploads: Sequence[Path]) -> list[Entrant]:
         Entrant(
             "mlserver",
             "MLServer",
-            ("mlserver", *INSIDE),
+            ("mlserver==1.7.1", *INSIDE),
             ("{bin}/mlserver", "start", "{folder}"),
             Request("/v2/models/food/infer", JSON, _inference_request()),
-            {"PEER_THREADS": "1", "MLSERVER_HTTP_PORT": "{port}"},
+            {"PEER_THREADS": "1", **MLSERVER},
             _write_mlserver_settings,
         ),
     ]
@@ -112,10 +120,7 @@ def _inference_request() -> str:
 
 
 def _write_mlserver_settings(folder: Path) -> None:
-    settings = {"debug": False, "host": "127.0.0.1", "parallel_workers": int(PROCESSORS)}
-    settings |= {"grpc_port": 0, "metrics_port": 0}
     model = {"name": "food", "implementation": "benchmarks.peers.mlserver_runtime.FoodRuntime"}
-    (folder / "settings.json").write_text(json.dumps(settings))
     (folder / "model-settings.json").write_text(json.dumps(model))
 
 

@@ -66,12 +66,12 @@ def write(results: Results) -> None:
 
 
 def _plots(results: Results) -> Iterator[str]:
-    figures = {
-        "peers-throughput": (f"Photos per second, {results.plan.callers} callers", rate, "/s"),
-        "peers-memory": ("Resident memory after the load", MEMORY, "MB"),
-        "peers-first-answer": ("From start to the first answer", FIRST, "s"),
-    }
-    for name, (title, figure, unit) in figures.items():
+    plots: list[tuple[str, str, Figure, str]] = [
+        ("peers-throughput", f"Photos per second, {results.plan.callers} callers", rate, "/s"),
+        ("peers-memory", "Resident memory after the load", MEMORY, "MB"),
+        ("peers-first-answer", "From start to the first answer", FIRST, "s"),
+    ]
+    for name, title, figure, unit in plots:
         values = {label: middle(turns, figure) for label, turns in results.turns.items()}
         yield draw(name, title, bars(title, values, unit))
     lines = {label: _distribution(turns) for label, turns in results.turns.items()}
