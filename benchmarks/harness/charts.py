@@ -7,8 +7,8 @@ from html import escape
 Point = tuple[float, float]
 Scale = Callable[[float], float]
 
-WIDTH, HEIGHT = 720, 400
-LEFT, RIGHT, TOP, BOTTOM = 70, 20, 50, 50
+WIDTH, HEIGHT = 860, 400
+LEFT, RIGHT, TOP, BOTTOM = 70, 250, 50, 50
 BAR, NAMES = 26, 250
 COLOURS = ("#0b6e4f", "#c8553d", "#3d5a80", "#8f6c00", "#7b4b94", "#5f6b6d", "#b5446e", "#2a9d8f")
 
@@ -52,8 +52,8 @@ def _curve(name: str, points: Sequence[Point], place: int) -> Iterator[str]:
     yield f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>'
     yield from (f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.5" fill="{colour}"/>' for x, y in points)
     legend = TOP + 14 + 18 * place
-    yield f'<rect x="{LEFT + 12}" y="{legend - 9}" width="12" height="10" fill="{colour}"/>'
-    yield _text(LEFT + 30, legend, name)
+    yield f'<rect x="{WIDTH - RIGHT + 14}" y="{legend - 9}" width="12" height="10" fill="{colour}"/>'
+    yield _text(WIDTH - RIGHT + 32, legend, name)
 
 
 def _grid(x_ticks: Sequence[float], y_ticks: Sequence[float], x: Scale, y: Scale) -> Iterator[str]:
@@ -82,7 +82,7 @@ def _ticks(values: Sequence[float], logarithmic: bool) -> list[float]:
         last = min((tick for tick in wide if tick >= high * 0.9999), default=wide[-1])
         return [tick for tick in wide if first <= tick <= last]
     step = 10 ** math.floor(math.log10(high or 1))
-    step = next(part for part in (step / 5, step / 2, step) if high / part <= 8)
+    step = next(part for part in (step / 5, step / 2, step, 2 * step) if high / part <= 8)
     return [step * count for count in range(math.ceil(high / step) + 1)]
 
 
