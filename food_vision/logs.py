@@ -30,6 +30,8 @@ def set_up_logging(level: str) -> None:
 
     So is the parser of forms, which warns of every broken one, and whose callers hear of it anyway.
     """
+    # Where a line cannot be written, on a full disk or a closed pipe, the trace of it cannot either; only time is lost.
+    logging.raiseExceptions = False
     logging.getLogger("uvicorn.access").disabled = True
     logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
     log = logging.getLogger("food_vision")

@@ -1,51 +1,52 @@
 """Starts the server: one sentence and a non-zero exit where it cannot, whatever the reason."""
 
 import ctypes
+import importlib
+import logging
 import os
-import signal
 import socket
-import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, NoReturn
 
 import uvicorn
 from fastapi import FastAPI
-from prometheus_client import disable_created_metrics
-from uvicorn.config import STARTUP_FAILURE
 
-from food_vision.app import create_app
 from food_vision.errors import StartupError
 from food_vision.http_protocol import BoundedHttp, HeadBounds
-from food_vision.logs import set_up_logging
-from food_vision.settings import Settings, load_settings
+from food_vision.logs import set_up_logging, write
+from food_vision.settings import Settings, hand_down, load_settings
+from food_vision.workers import Workers, end_cleanly_at_sigterm, leave_after
+
+log = logging.getLogger("food_vision")
 
 M_MMAP_THRESHOLD = -3
 MMAP_THRESHOLD_BYTES = 1 << 20
-METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+GRACE = 3.0
+"""Seconds beyond the time to drain, for those who would tell the last callers so."""
 
 
 def run(application: str) -> None:
     """Serve ``application`` (``module:name``) until told to stop."""
     settings = settings_or_exit()
-    _require_port(settings)
+    set_up_logging(settings.log_level)
+    listener = _bound_socket(settings)
     if settings.workers > 1:
-        _try_in_a_child(application)
-    # uvicorn finishes what is under way and then hands the signal on: that was a clean end, not a death by signal.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    with _shared_figures(settings):
-        options = _options(settings)
-        if ":" in settings.host and settings.workers == 1:
-            _serve_both_families(uvicorn.Config(application, **options))
-        else:
-            uvicorn.run(application, **options)
+        sys.exit(_serve_by_several(application, settings, listener))
+    end_cleanly_at_sigterm()
+    leave_after(lambda: _serve_alone(application, settings, listener))
 
 
 def app_or_exit() -> FastAPI:
     """Return the app for the settings in the environment, or end the process with one sentence."""
+    # Here, for what they import: several workers must know first where their figures go.
+    from prometheus_client import disable_created_metrics
+
+    from food_vision.app import create_app
+
     settings = settings_or_exit()
     set_up_logging(settings.log_level)
     give_memory_back()
@@ -94,39 +95,63 @@ def _options(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _serve_both_families(config: uvicorn.Config) -> None:
-    """Serve on the socket that several workers would share: one that asyncio makes for ``::`` takes IPv6 alone."""
-    config.load_app()
-    server = uvicorn.Server(config)
-    with suppress(KeyboardInterrupt):
-        server.run(sockets=[config.bind_socket()])
-    if not server.started:
-        sys.exit(STARTUP_FAILURE)
+class ToldServer(uvicorn.Server):
+    """A server that tells when it serves."""
+
+    def __init__(self, config: uvicorn.Config, tell: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._tell = tell
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._tell()
 
 
-def _require_port(settings: Settings) -> None:
-    """End here if the port is taken, before a model is loaded for nothing."""
-    is_ipv6 = ":" in settings.host
-    family = socket.AF_INET6 if is_ipv6 else socket.AF_INET
-    both = is_ipv6 and socket.has_dualstack_ipv6()
+def _serve_alone(application: str, settings: Settings, listener: socket.socket) -> None:
+    """Serve with this process."""
+    config = uvicorn.Config(application, **_options(settings))
+    ToldServer(config, lambda: _say_where(listener)).run([listener])
+
+
+def _serve_by_several(application: str, settings: Settings, listener: socket.socket) -> int:
+    """Serve with several processes on one socket, and return the exit status."""
+    with _shared_figures(settings):
+        # All that workers need is imported before they are forked: it is most of what their start takes.
+        importlib.import_module("food_vision.app")
+        config = uvicorn.Config(application, **_options(settings))
+        patience = settings.drain_delay + settings.drain_timeout + GRACE
+
+        def serve(tell: Callable[[], None]) -> None:
+            ToldServer(config, tell).run([listener])
+
+        return Workers(settings.workers, serve, lambda: _say_where(listener), patience).run()
+
+
+def _say_where(listener: socket.socket) -> None:
+    host, port, *_ = listener.getsockname()
+    write(log, logging.INFO, message=f"Serving on http://{f'[{host}]' if ':' in host else host}:{port}")
+
+
+def _bound_socket(settings: Settings) -> socket.socket:
+    """Return the socket to listen on, or end here if it cannot be had, before a model is loaded for nothing.
+
+    One that asyncio makes for ``::`` takes IPv6 alone; this one takes both.
+    """
+    listener = socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if ":" in settings.host and socket.has_dualstack_ipv6():
+        listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
     try:
-        socket.create_server((settings.host, settings.port), family=family, dualstack_ipv6=both).close()
+        listener.bind((settings.host, settings.port))
     except OSError as error:
         _exit(f"port {settings.port} of {settings.host} cannot be used: {os.strerror(error.errno or 0)}.")
-
-
-def _try_in_a_child(application: str) -> None:
-    """End here if the app cannot be built: workers that die at start would be replaced by others, for ever."""
-    module = application.partition(":")[0]
-    trial = subprocess.run([sys.executable, "-c", f"import {module}"], check=False)  # noqa: S603 - our own words
-    if trial.returncode:
-        sys.exit(trial.returncode)
+    return listener
 
 
 @contextmanager
 def _shared_figures(settings: Settings) -> Iterator[None]:
-    """Have a folder where several workers keep their figures, so that one scrape shows all; one needs none."""
-    if settings.workers == 1 or settings.metrics_folder:
+    """Have a folder where several workers keep their figures, so that one scrape shows all."""
+    if settings.metrics_folder:
         yield
         return
     try:
@@ -134,8 +159,8 @@ def _shared_figures(settings: Settings) -> Iterator[None]:
     except OSError as error:
         _exit(f"several workers need a temporary folder for their figures, and there is none: {error.strerror}.")
     with folder as name:
-        # Not for this process: the workers find it in their environment, where prometheus_client looks for it.
-        os.putenv(METRICS_FOLDER, name)
+        # In the environment prometheus_client looks for it when it is imported, and so do the workers' settings.
+        hand_down(metrics_folder=name)
         yield
 
 

@@ -40,7 +40,7 @@ class Service:
         deadline = time.monotonic() + 5
         while time.monotonic() < deadline:
             lines = [json.loads(line) for line in self.log().splitlines() if line.startswith("{") and line[-1] == "}"]
-            found = [line for line in lines if line["id"] == answer.headers["x-request-id"] and "status" in line]
+            found = [line for line in lines if line.get("id") == answer.headers["x-request-id"] and "status" in line]
             if found:
                 assert len(found) == 1
                 return dict(found[0])

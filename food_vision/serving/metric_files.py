@@ -5,20 +5,51 @@ must stay, or sums would go down, so they move into ``KIND_0.db``; what it had i
 happens at a scrape, under a lock, so that no figure is seen twice or not at all.
 """
 
+import errno
 import fcntl
 import os
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from food_vision.errors import StartupError
+
 SUMS = ("counter", "histogram")
+KINDS = (*SUMS, "gauge_livesum", "gauge_livemax")
+ROOM = 1 << 20
+"""Bytes of a new file of prometheus_client; some 10,000 series."""
 THE_DEAD = 0
 """Stands for a process id in the names of the files that hold the counts of ended workers."""
+
+
+def make_room(folder: Path) -> None:
+    """Make this process's files, with the disk space they will take.
+
+    prometheus_client makes them with holes: on a full disk the first figure written into one would end the process by
+    SIGBUS, without a word.
+
+    Raises:
+        StartupError: there is no space, or the folder cannot be written to.
+    """
+    try:
+        for kind in KINDS:
+            _reserve(folder / f"{kind}_{os.getpid()}.db")
+    except OSError as error:
+        raise StartupError(f"there is no room for figures in {folder}: {error.strerror}.") from error
+
+
+def _reserve(file: Path) -> None:
+    with file.open("ab") as opened:
+        try:
+            os.posix_fallocate(opened.fileno(), 0, ROOM)
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):  # What a file system says that cannot reserve.
+                raise
 
 
 @contextmanager
@@ -38,17 +69,21 @@ def _bury_the_dead(folder: Path) -> None:
             file.unlink()
     for kind in SUMS:
         dead = [file for file in folder.glob(f"{kind}_*.db") if not _alive(file)]
-        if dead:
+        # On a full disk they stay as they are: they count all the same.
+        with suppress(OSError):
             _add_up(dead, folder / f"{kind}_{THE_DEAD}.db")
 
 
 def _add_up(files: list[Path], grave: Path) -> None:
+    if not files:
+        return
     totals: defaultdict[str, float] = defaultdict(float)
     for file in [*files, *([grave] if grave.exists() else [])]:
         for key, value, *_ in MmapedDict.read_all_values_from_file(str(file)):
             totals[key] += value
     unfinished = grave.with_suffix(".new")
     unfinished.unlink(missing_ok=True)
+    _reserve(unfinished)
     sums = MmapedDict(str(unfinished))
     for key, value in totals.items():
         sums.write_value(key, value, 0.0)

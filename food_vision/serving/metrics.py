@@ -17,7 +17,7 @@ from prometheus_client.exposition import choose_encoder
 from food_vision import __version__
 from food_vision.errors import Problem
 from food_vision.intake.fetch import Fetcher
-from food_vision.serving.metric_files import figures_of_all
+from food_vision.serving.metric_files import figures_of_all, make_room
 from food_vision.settings import Settings
 
 STAGES = ("fetch", "decode", "queue", "inference", "explain")
@@ -48,6 +48,9 @@ class Metrics:
 
     Args:
         folder: Where several workers keep their figures; ``None`` for one worker.
+
+    Raises:
+        StartupError: the folder has no room.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -55,6 +58,8 @@ class Metrics:
         self._registry = registry = CollectorRegistry()
         if folder is None:
             ProcessCollector(registry=registry)
+        else:
+            make_room(folder)
         self._requests = Counter(
             "food_vision_requests", "Requests answered, by outcome.", ["route", "outcome"], registry=registry
         )
