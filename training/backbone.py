@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 in plain Keras layers: no squeeze-and-excite, ReLU6, fixed stem and head.
+"""EfficientNet-Lite in plain Keras layers: no squeeze-and-excite, ReLU6, fixed stem and head.
 
 ``build`` makes the network, ``load_arrays`` fills it from arrays whose names follow the layers' names
 (``blocks/03/expand/kernel`` is the kernel of the layer ``blocks_03_expand``).
@@ -11,13 +11,13 @@ import keras
 import numpy as np
 from keras import layers
 
-from training.stages import BN_EPSILON, Stage, blocks
+from training.stages import BN_EPSILON, Backbone, Stage, blocks
 
 SIDE = 224
 Tensor = Any  # Keras has no public type for a symbolic tensor
 
 
-def build(classes: int = 101, side: int = SIDE) -> keras.Model:
+def build(classes: int = 101, side: int = SIDE, backbone: Backbone = "lite0") -> keras.Model:
     """Build the network with random weights.
 
     Returns:
@@ -27,12 +27,12 @@ def build(classes: int = 101, side: int = SIDE) -> keras.Model:
     photo = keras.Input((side, side, 3), name="photo")
     x = layers.Rescaling(1 / 128, offset=-127 / 128, name="rescaling")(photo)
     x = _activated(_convolved(x, "stem", 32, 3, 2), "stem")
-    for number, (stage, stride) in enumerate(blocks()):
+    for number, (stage, stride) in enumerate(blocks(backbone)):
         x = _block(x, f"blocks_{number:02}", stage, stride)
     x = _activated(_convolved(x, "head", 1280, 1, 1), "head")
     x = layers.GlobalAveragePooling2D(name="pool")(x)
     logits = layers.Dense(classes, name="classifier")(x)
-    return keras.Model(photo, layers.Softmax(name="softmax")(logits), name="efficientnet_lite0")
+    return keras.Model(photo, layers.Softmax(name="softmax")(logits), name=f"efficientnet_{backbone}")
 
 
 def load_arrays(model: keras.Model, arrays: Mapping[str, np.ndarray]) -> None:

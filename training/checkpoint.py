@@ -16,6 +16,7 @@ from food_vision.model.bundle import Metadata
 from food_vision.preprocessing import Preprocessing
 from training import backbone
 from training.classes import CLASSES
+from training.stages import backbone_of
 
 ATTRIBUTE = "food_vision"
 WEIGHTS = Path("food-vision-model.h5")
@@ -34,7 +35,7 @@ def main() -> None:
 
 def keras_model(arrays: dict[str, np.ndarray]) -> keras.Model:
     """Return the network with the given weights."""
-    model = backbone.build(len(CLASSES))
+    model = backbone.build(len(CLASSES), backbone=backbone_of(arrays))
     backbone.load_arrays(model, arrays)
     return model
 

@@ -14,17 +14,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from training.arrays import Arrays
-from training.stages import BN_EPSILON, blocks
+from training.stages import BN_EPSILON, backbone_of, blocks
 
 FROZEN_BLOCKS = 3
 STATISTICS = ("bn/mean", "bn/variance")
 
 
 class Network(torch.nn.Module):
-    """EfficientNet-Lite0 from RGB ``float[N, 3, S, S]`` in 0..255 to logits ``float32[N, classes]``.
+    """EfficientNet-Lite from RGB ``float[N, 3, S, S]`` in 0..255 to logits ``float32[N, classes]``.
 
     Args:
-        arrays: By the names of ``training.backbone``, in Keras' layout.
+        arrays: By the names of ``training.backbone``, in Keras' layout; they tell which of the networks it is.
         frozen_blocks: So many blocks, and with the first of them the stem, do not learn.
         dropout: Share of the pooled features that are set to zero while training.
     """
@@ -35,6 +35,7 @@ class Network(torch.nn.Module):
         super().__init__()
         self.dropout = dropout
         self.frozen_blocks = frozen_blocks
+        self.strides = [stride for _, stride in blocks(backbone_of(arrays))]
         self.weights = torch.nn.ParameterDict({name: _to_torch(name, array) for name, array in arrays.items()})
         frozen = ("stem/",) * (frozen_blocks > 0) + tuple(f"blocks/{number:02}/" for number in range(frozen_blocks))
         for name, weight in self.weights.items():
@@ -43,7 +44,7 @@ class Network(torch.nn.Module):
     def forward(self, photos: Tensor) -> Tensor:
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.frozen_blocks == 0):
             x = nn.relu6(self._convolved((photos - 127) / 128, "stem", 2))
-        for number, (_, stride) in enumerate(blocks()):
+        for number, stride in enumerate(self.strides):
             with torch.set_grad_enabled(torch.is_grad_enabled() and number >= self.frozen_blocks):
                 x = self._block(x, f"blocks/{number:02}", stride)
         features = nn.relu6(self._convolved(x, "head", 1)).mean((2, 3))
