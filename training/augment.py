@@ -1,10 +1,11 @@
 """How a training photo varies: crop, detail and side photo by photo (with Pillow, as the server scales), colour and
-pasted rectangles for a whole batch."""
+mixing for a whole batch."""
 
 import math
 
 import numpy as np
 import torch
+import torch.nn.functional as nn
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
@@ -15,6 +16,8 @@ Random = np.random.Generator
 FILTERS = (Image.Resampling.BILINEAR, Image.Resampling.BICUBIC)
 BLUR = (64, 200)
 """Sides of the square, in pixels, between which a photo's detail is cut off: from a tile's to nearly all."""
+MIXUP = 0.4
+"""Both parameters of the beta distribution of how far one photo shines through another."""
 
 
 def varied(photo: Pixels, size: int, random: Random, least_area: float, blur_share: float = 0.0) -> Pixels:
@@ -57,7 +60,7 @@ def coloured(photos: Tensor, random: Random, strength: float) -> Tensor:
 
 def soft_labels(labels: NDArray[np.int64], classes: int, smoothing: float) -> Tensor:
     """Return ``float32[N, classes]``: what is taken from the true class is spread over all."""
-    hard = torch.nn.functional.one_hot(torch.from_numpy(labels), classes).float()
+    hard = nn.one_hot(torch.from_numpy(labels), classes).float()
     return hard * (1 - smoothing) + smoothing / classes
 
 
@@ -72,6 +75,26 @@ def pasted(photos: Tensor, targets: Tensor, random: Random, share: float) -> tup
         kept = 1 - (rows.stop - rows.start) * (columns.stop - columns.start) / side**2
         targets[place] = kept * labels[place] + (1 - kept) * labels[others[place]]
     return photos, targets
+
+
+def shone_through(photos: Tensor, targets: Tensor, random: Random, share: float) -> tuple[Tensor, Tensor]:
+    """Let another photo shine through a share of the photos, and mix their labels alike (mixup)."""
+    if share == 0:
+        return photos, targets
+    drawn = random.beta(MIXUP, MIXUP, len(photos))
+    # The larger part stays, so that the first photos of a batch are still those that are sharp.
+    kept = np.where(random.random(len(photos)) < share, np.maximum(drawn, 1 - drawn), 1).astype(np.float32)
+    others, own = torch.from_numpy(random.permutation(len(photos))), torch.from_numpy(kept)
+    return (
+        torch.lerp(photos[others], photos, own[:, None, None, None]),
+        torch.lerp(targets[others], targets, own[:, None]),
+    )
+
+
+def reduced(photos: Tensor, detail: int) -> Tensor:
+    """Return ``float[N, 3, S, S]`` in 0..255 as it is known at ``detail`` pixels, at its own size."""
+    small = nn.interpolate(photos, (detail, detail), mode="bicubic", antialias=True)
+    return nn.interpolate(small, photos.shape[-2:], mode="bicubic").clamp(0, 255)
 
 
 def _rectangle(side: int, random: Random) -> tuple[slice, slice]:

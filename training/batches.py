@@ -1,4 +1,4 @@
-"""What the network sees in each step: sharp photos, evenly by class, and tiles."""
+"""What the network sees in each step: sharp photos first, then tiles."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from training.augment import coloured, pasted, soft_labels, varied
+from training.augment import coloured, pasted, shone_through, soft_labels, varied
 from training.classes import CLASSES
 from training.pools import Pool
 from training.recipes import Phase, Recipe
@@ -38,15 +38,19 @@ def batches(recipe: Recipe, pools: Pools, step: int, phase: Callable[[], Phase])
 def batch(recipe: Recipe, phase: Phase, pools: Pools, step: int) -> Batch:
     """Return photos ``float32[N, 3, S, S]`` in 0..255 and targets ``float32[N, classes]``; one step, one batch."""
     random = np.random.default_rng((recipe.seed, step))
-    sharp_count = round(phase.batch * recipe.sharp_share)
+    sharp_count = recipe.sharp_count(phase.batch)
     pixels, labels = [], []
-    shares = ((pools.sharp, sharp_count, recipe.blur_share), (pools.tiles, phase.batch - sharp_count, 0.0))
-    for pool, count, blur_share in shares:
-        places = pool.draw(random, count)
+    shares = (
+        (pools.sharp, sharp_count, recipe.sharp_by_photo, recipe.blur_share),
+        (pools.tiles, phase.batch - sharp_count, False, 0.0),
+    )
+    for pool, count, by_photo, blur_share in shares:
+        places = pool.draw(random, count, by_photo)
         pixels += [varied(pool.photos[place], phase.size, random, phase.least_area, blur_share) for place in places]
         labels.append(pool.labels[places])
     targets = soft_labels(np.concatenate(labels), len(CLASSES), recipe.smoothing)
-    return pasted(coloured(as_tensor(pixels), random, recipe.colour), targets, random, phase.mixed_share)
+    mixed = pasted(coloured(as_tensor(pixels), random, recipe.colour), targets, random, phase.mixed_share)
+    return shone_through(*mixed, random, phase.mixup_share)
 
 
 def as_tensor(pixels: list[NDArray[np.uint8]]) -> Tensor:

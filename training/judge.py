@@ -1,5 +1,7 @@
 """How good a network is while it trains: on held-out training photos, which never train anything."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -15,13 +17,14 @@ from training.network import Network
 SERVED = Preprocessing(fit="crop", filter="bicubic", low_pass=160)
 """As the model is served (docs/decisions/002-resize.md)."""
 CHUNK = 48
+TEMPERATURES = np.geomspace(0.25, 4, 81)
 
 
 class Judge:
     """Held-out photos, known sharp and as tiles; every other tile is enough while training."""
 
-    def __init__(self, sharp: list[Sample], small: list[Sample]) -> None:
-        self.sets = {"sharp": sharp, "tiles": small[::2]}
+    def __init__(self, sharp: list[Sample], small: list[Sample], recipe: Preprocessing = SERVED) -> None:
+        self.sets, self.recipe = {"sharp": sharp, "tiles": small[::2]}, recipe
 
     def __call__(self, network: Network) -> float:
         """Print how good a network is and return the mean of both sets' negative log-likelihoods; less is better.
@@ -30,7 +33,7 @@ class Judge:
         """
         likelihoods = []
         for name, samples in self.sets.items():
-            logits, labels = logits_of(network, samples), labels_of(samples)
+            logits, labels = logits_of(network, samples, self.recipe), labels_of(samples)
             likelihoods.append(nll(logits, labels))
             shares = (f"{100 * share(logits, labels).value:.1f}" for share in (top, class_mean))
             print(f"held out, {name}: top-1 %, mean over classes % {', '.join(shares)}, NLL {likelihoods[-1]:.3f}")
@@ -38,11 +41,18 @@ class Judge:
 
 
 @torch.inference_mode()
-def logits_of(network: Network, samples: list[Sample], recipe: Preprocessing = SERVED) -> NDArray[np.float32]:
-    """Return ``float32[N, classes]`` of photos prepared as the server does."""
+def logits_of(
+    network: Network, samples: Sequence[Sample], recipe: Preprocessing = SERVED, *, exact: bool = False
+) -> NDArray[np.float32]:
+    """Return ``float32[N, classes]`` of photos prepared as the server does; in bfloat16 unless ``exact``."""
     found = []
     for start in range(0, len(samples), CHUNK):
         pixels = [decode(sample.data, recipe).pixels for sample in samples[start : start + CHUNK]]
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=not exact):
             found.append(network(as_tensor(pixels)).numpy())
     return np.concatenate(found)
+
+
+def least_nll(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
+    """Return the negative log-likelihood at the best temperature, so that weights are compared as calibrated ones."""
+    return min(nll(logits, labels, float(temperature)) for temperature in TEMPERATURES)

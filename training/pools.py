@@ -34,8 +34,13 @@ class Pool:
         """Return the places of each class that has photos."""
         return tuple(np.flatnonzero(self.labels == label) for label in np.unique(self.labels))
 
-    def draw(self, random: np.random.Generator, count: int) -> NDArray[np.int64]:
-        """Return the places of photos drawn so that every class is equally likely, however many photos it has."""
+    def draw(self, random: np.random.Generator, count: int, by_photo: bool = False) -> NDArray[np.int64]:
+        """Return the places of photos drawn so that every class is equally likely, however many photos it has.
+
+        With ``by_photo`` every photo is, so that a class with many is seen more often.
+        """
+        if by_photo:
+            return random.integers(len(self.ids), size=count)
         classes = random.integers(len(self.by_class), size=count)
         return np.array([random.choice(self.by_class[one]) for one in classes], np.int64)
 
