@@ -48,15 +48,19 @@ class Worker:
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         )
         self.entrant, self.threads = entrant, threads
-        self.loaded = self._read()
+        self.loaded = self.receive()
         self.times: dict[int, list[float]] = {batch: [] for batch in BATCHES}
         self.rss = 0.0
 
     def ask(self, **order: str | int) -> dict[str, Any]:
+        self.send(**order)
+        return self.receive()
+
+    def send(self, **order: str | int) -> None:
+        """Set the process to work without waiting for it."""
         assert self.process.stdin
         self.process.stdin.write(json.dumps(order) + "\n")
         self.process.stdin.flush()
-        return self._read()
 
     def measure(self, photos: Path, batch: int) -> None:
         answer = self.ask(do="time", photos=str(photos), batch=batch, count=max(4, COUNT // batch))
@@ -67,7 +71,7 @@ class Worker:
     def close(self) -> None:
         self.process.communicate()
 
-    def _read(self) -> dict[str, Any]:
+    def receive(self) -> dict[str, Any]:
         assert self.process.stdout
         answer: dict[str, Any] = json.loads(self.process.stdout.readline())
         return answer
@@ -93,15 +97,15 @@ def _prepare(weights: Path, folder: Path) -> tuple[dict[str, Path], Path, np.nda
 
     paths = convert(weights, folder)
     photos = folder / "photos.npy"
-    np.save(photos, _photos(max(BATCHES)))
+    np.save(photos, sample_photos(max(BATCHES)))
     keras = Worker(ENTRANTS[-1], weights, 1)
     expected = np.array(keras.ask(do="logits", photos=str(photos), batch=max(BATCHES))["logits"])
     keras.close()
     return paths, photos, expected
 
 
-def _photos(count: int) -> np.ndarray:
-    """Smooth colourful noise: like photos, it excites the network without being noise to it."""
+def sample_photos(count: int) -> np.ndarray:
+    """Smooth colourful noise ``uint8[N, 224, 224, 3]``: like photos, it excites the network and is no noise to it."""
     coarse = np.random.default_rng(0).integers(0, 256, (count, 14, 14, 3), dtype=np.uint8)
     return coarse.repeat(16, axis=1).repeat(16, axis=2)
 

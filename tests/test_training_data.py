@@ -1,7 +1,9 @@
 """What training photos are drawn, from which they are kept out, and how each dish is judged. Needs no PyTorch."""
 
 import importlib
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,10 +14,12 @@ from training import recipes
 from training.arrays import read_arrays
 from training.blend import blend
 from training.classes import CLASSES
-from training.data import PER_ROW, TILE, read_ids
+from training.data import PER_ROW, TILE, many_sharp, read_ids
 from training.metrics import Share
 from training.per_class import Confusion, confusions, recall, worst
 from training.pools import Pool, held_out_ids, sharp_pool, tile_pool
+from training.recipes import IMAGENET, Recipe, left_out
+from training.recipes.rows import ROWS, SAID
 
 SHARED = Path(__file__).parent.parent.parent / "shared"
 PHOTOS, HELD_OUT = SHARED / "data", SHARED / "model" / "held-out.txt"
@@ -89,10 +93,14 @@ def test_classes_are_drawn_evenly_however_many_photos_they_have() -> None:
     assert len(set(drawn[labels[drawn] == 9])) == 5
 
 
-RECIPES = sorted(path.stem for path in Path(recipes.__file__).parent.glob("[!_]*.py"))
+def test_photos_are_drawn_evenly_where_that_is_asked_for() -> None:
+    pool = Pool(tuple("abcd"), np.array([0, 0, 0, 1]), [np.zeros((1, 1, 3), np.uint8)] * 4)
+    counts = np.bincount(pool.draw(np.random.default_rng(3), 4_000, by_photo=True))
+    # Each is a binomial count around 1,000 with a standard deviation of 27.
+    assert (abs(counts - 1_000) < 110).all()
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", recipes.names())
 def test_recipes_run_from_beginning_to_end(name: str) -> None:
     recipe = recipes.load(name)
     ends = [phase.until for phase in recipe.phases]
@@ -100,6 +108,35 @@ def test_recipes_run_from_beginning_to_end(name: str) -> None:
     assert ends[-1] == 1
     assert [recipe.phase(end - 1e-9) for end in ends] == list(recipe.phases)
     assert set(recipe.left_out) <= set(CLASSES)
+
+
+def test_rows_differ_from_the_first_in_one_thing_each() -> None:
+    assert ROWS.keys() == SAID.keys()
+    first, *others = ROWS.values()
+    for recipe in others:
+        differing = {name for name, value in asdict(recipe).items() if value != asdict(first)[name]}
+        assert len(differing - {"teachers"}) == 1
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        pytest.param({"left_out": ("pho",)}, id="weights that have seen what is left out"),
+        pytest.param({"left_out": ("pho",), "start": IMAGENET, "distil": 0.5, "teachers": ("a",)}, id="and teachers"),
+        pytest.param({"distil": 0.5}, id="no teachers"),
+        pytest.param({"teachers": ("a.npz",)}, id="teachers without a share"),
+    ],
+)
+def test_recipes_that_contradict_themselves_are_refused(told: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"from ImageNet|both or neither"):
+        Recipe(minutes=1, phases=(), **told)
+
+
+@pytest.mark.skipif(not PHOTOS.exists(), reason="photos not present")
+def test_classes_left_out_are_six_with_many_and_six_with_few_sharp_photos() -> None:
+    many = {CLASSES[label] for label in many_sharp(PHOTOS)}
+    assert len(set(left_out.MANY) & many) == len(left_out.MANY) == 6
+    assert len(set(left_out.FEW) - many) == len(left_out.FEW) == 6
 
 
 DISHES = ("pho", "ramen", "udon")
@@ -145,7 +182,10 @@ def test_the_keras_file_has_the_arrays_of_the_checkpoint_by_name_and_shape() -> 
         pytest.param("training.calibrate", "keras", id="calibrate"),
         pytest.param("training.evaluate", "keras", id="evaluate"),
         pytest.param("training.train cpu_forty_minutes", "torch", id="train"),
-        pytest.param("benchmarks.resize", "h5py", id="resize"),
+        pytest.param("benchmarks.resize", "torch", id="resize"),
+        pytest.param("training.imagenet", "torch", id="imagenet"),
+        pytest.param("training.compare", "torch", id="compare"),
+        pytest.param("training.left_out weights.npz", "torch", id="left out"),
         pytest.param("benchmarks.explanations", "keras", id="explanations"),
     ],
 )
