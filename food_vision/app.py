@@ -1,5 +1,6 @@
 """Builds the parts, once, and hands each to those who need it."""
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -20,6 +21,8 @@ from food_vision.api.operations import operations_routes
 from food_vision.api.page import page_routes
 from food_vision.api.problems import add_problem_handlers
 from food_vision.api.v1 import model_routes, v1_routes
+from food_vision.logs import write
+from food_vision.model.bundle import Metadata
 from food_vision.serving.build import build_predictor
 from food_vision.serving.drain import Drain
 from food_vision.serving.metrics import Metrics, WatchedFetcher
@@ -52,6 +55,7 @@ def create_app(settings: Settings) -> FastAPI:
     metrics, drain = Metrics(settings.metrics_folder), Drain(settings.drain_delay)
     fetcher = WatchedFetcher(settings, metrics)
     predictor = build_predictor(settings, metrics)
+    _tell_of_doubt(predictor.bundle.metadata)
     metrics.name_the_model(predictor.bundle.name, predictor.bundle.version, predictor.bundle.sha256, settings.engine)
 
     @asynccontextmanager
@@ -83,6 +87,12 @@ def create_app(settings: Settings) -> FastAPI:
     add_problem_handlers(app, settings.docs_url)
     _add_layers(app, settings, metrics, drain, predictor.admission)
     return app
+
+
+def _tell_of_doubt(model: Metadata) -> None:
+    if not model.calibrated:
+        sentence = f"The scores of {model.name} are not calibrated: they rank dishes, and are no probabilities."
+        write(logging.getLogger(__name__), logging.WARNING, message=sentence)
 
 
 def _add_layers(app: FastAPI, settings: Settings, metrics: Metrics, drain: Drain, admission: Admission) -> None:

@@ -150,6 +150,7 @@ class Prediction:
         food: Whether the photo shows food at all; ``None`` where the model cannot tell.
         timings_ms: Milliseconds by stage.
         explanation: Only where it was asked for.
+        calibrated: Whether scores are probabilities; where not, the model's own scores only rank.
     """
 
     dish: str
@@ -163,6 +164,7 @@ class Prediction:
     model: ModelVersion
     timings_ms: Mapping[str, float] = field(default_factory=dict)
     explanation: Explanation | None = None
+    calibrated: bool = True
 
     @classmethod
     def from_json(cls, answer: Json) -> "Prediction":
@@ -184,12 +186,14 @@ class Prediction:
             food_score=_share_or_none(answer.get("food_score")),
             timings_ms=dict(answer.get("timings_ms") or {}),
             explanation=None if explained is None else Explanation.from_json(explained),
+            calibrated=answer.get("calibrated") is not False,
         )
 
     def to_json(self) -> dict[str, Any]:
         """Return the answer in the words of the API."""
-        answer = asdict(self)
-        return answer if self.explanation else {name: value for name, value in answer.items() if name != "explanation"}
+        left_out = {"explanation"} if self.explanation is None else set()
+        left_out |= {"calibrated"} if self.calibrated else set()
+        return {name: value for name, value in asdict(self).items() if name not in left_out}
 
 
 def _text(value: object) -> str:

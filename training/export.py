@@ -17,7 +17,7 @@ import tensorflow as tf
 from food_vision.errors import StartupError
 from food_vision.model.bundle import SUFFIX, Metadata, write_derived
 from food_vision.model.keras import load_keras, logits_model
-from food_vision.preprocessing import Preprocessing
+from food_vision.model.own import metadata_of_labels
 from training.checkpoint import WEIGHTS, read_metadata
 
 
@@ -74,14 +74,7 @@ def _sizes(model: keras.Model, weights: Path) -> tuple[int, int]:
 
 def _metadata(weights: Path, labels: Path | None, side: int) -> Metadata:
     if labels:
-        names = tuple(line.strip() for line in labels.read_text(encoding="utf-8").splitlines() if line.strip())
-        return Metadata(
-            name=weights.stem,
-            version="1",
-            classes=names,
-            display_names=tuple(name.replace("_", " ") for name in names),
-            preprocessing=Preprocessing(size=side),
-        )
+        return metadata_of_labels(weights, labels, side)
     metadata = read_metadata(weights)
     if metadata is None:
         raise StartupError(f"{weights} has no labels of its own: give them with --labels FILE, a line each.")

@@ -98,6 +98,11 @@ class Prediction(BaseModel):
     model: ModelVersion
     timings_ms: StageTimings
     explanation: Explanation | None = Field(default=None, description="Only where it was asked for.")
+    calibrated: bool = Field(
+        default=True,
+        description="Only there, and false, where nothing is known of how scores are calibrated: then they rank "
+        "dishes, and are no probabilities.",
+    )
 
 
 class ProblemFacts(BaseModel):
@@ -154,6 +159,7 @@ class About(BaseModel):
     preprocessing: Preprocessing
     coverage: Share | None = Field(description="What prediction sets promise; null where there are none.")
     tells_food: bool = Field(description="Whether it can tell photos without food.")
+    calibrated: bool = Field(description="Whether a score is a probability; false where that was never measured.")
     accuracy: list[Accuracy] = Field(description="As measured, with 95 % intervals.")
     calibration: list[Calibration] = Field(description="Expected calibration error, as measured.")
     training_data: str
@@ -165,7 +171,9 @@ def prediction_of(answer: Answer, bundle: Bundle, options: Options, fetched: flo
     """Put an answer into words; ``fetched`` is how long the photo took to fetch, in seconds."""
     scores = answer.scores
     best, photo = scores.ranked[0], answer.photo
+    doubt = {} if bundle.metadata.calibrated else {"calibrated": False}
     return Prediction(
+        **doubt,
         dish=best.dish,
         score=shown(best.score),
         predictions=[_ranked(dish) for dish in _asked_for(scores, options)],
@@ -209,6 +217,7 @@ def about(bundle: Bundle, engine: str) -> About:
         preprocessing=bundle.preprocessing,
         coverage=None if metadata.prediction_set is None else metadata.prediction_set.coverage,
         tells_food=metadata.not_food is not None,
+        calibrated=metadata.calibrated,
         accuracy=list(metadata.accuracy),
         calibration=list(metadata.calibration),
         training_data=metadata.training_data,

@@ -114,10 +114,11 @@ def settings() -> None:
 @app.command()
 def labels() -> None:
     """Print the dishes that the model knows, a line each, in the order of its outputs."""
-    from food_vision.model.bundle import load_bundle
+    from food_vision.model.own import open_bundle
     from food_vision.settings import load_settings
 
-    print(*load_bundle(load_settings().weights).display_names, sep="\n")
+    settings = load_settings()
+    print(*open_bundle(settings.weights, settings.labels, settings.engine).display_names, sep="\n")
 
 
 @app.command()
@@ -135,4 +136,5 @@ def export(
             f"Exporting needs TensorFlow and the project's training package ({error.name} is missing): "
             "`pip install '.[keras]'`."
         ) from error
-    print(make(weights or load_settings().weights, names))
+    here = load_settings()
+    print(make(weights or here.weights, names or (here.labels if weights is None else None)))

@@ -11,7 +11,7 @@ from food_vision.cli.health import ask_health
 from food_vision.cli.local import hushed_engine
 from food_vision.cli.memory import available_memory
 from food_vision.errors import Problem, StartupError
-from food_vision.model.bundle import load_bundle
+from food_vision.model.own import open_bundle
 from food_vision.serving.build import build_predictor
 from food_vision.serving.readiness import built_in_photo
 from food_vision.settings import Settings, load_settings
@@ -19,6 +19,9 @@ from food_vision.settings import Settings, load_settings
 MEGABYTE = 1_000_000
 PROCESS_MEGABYTES = 150
 """What one server process takes, rounded up; see the README."""
+
+
+UNCALIBRATED = "Its scores are not calibrated."
 
 
 class Finding(NamedTuple):
@@ -48,12 +51,10 @@ Look = Callable[[Settings], tuple[bool, str]]
 
 
 def _model(settings: Settings) -> tuple[bool, str]:
-    bundle = load_bundle(settings.weights)
-    dishes = len(bundle.display_names)
-    return (
-        True,
-        f"{bundle.name} {bundle.version} with {dishes} dishes; {bundle.weights} and what is derived from it are whole.",
-    )
+    bundle = open_bundle(settings.weights, settings.labels, settings.engine)
+    files = "is there" if settings.engine == "keras" else "and what is derived from it are whole"
+    sentence = f"{bundle.name} {bundle.version} with {len(bundle.display_names)} dishes; {bundle.weights} {files}."
+    return True, sentence if bundle.metadata.calibrated else f"{sentence} {UNCALIBRATED}"
 
 
 def _memory(settings: Settings) -> tuple[bool, str]:

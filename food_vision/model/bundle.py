@@ -122,6 +122,11 @@ class Metadata(_Frozen):
     licence: str = ""
     origin: str = ""
 
+    @property
+    def calibrated(self) -> bool:
+        """Whether scores mean what they say: only where their error was measured is that known."""
+        return bool(self.calibration)
+
     @model_validator(mode="after")
     def _names_fit(self) -> "Metadata":
         if len(self.classes) != len(self.display_names):

@@ -1,6 +1,7 @@
 """The reference engine: the Keras file itself on TensorFlow; slower and larger, and right by definition."""
 
 import contextlib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,10 @@ import tensorflow as tf
 from food_vision.errors import StartupError
 from food_vision.model.bundle import Bundle
 from food_vision.model.engine import Batch, Logits, check_batch
+
+HALF = re.compile(r'"mixed_b?float16"')
+LEAST = 1e-30
+"""Keeps logarithms finite."""
 
 
 class KerasEngine:
@@ -51,7 +56,7 @@ def load_keras(weights: Path) -> Any:  # noqa: ANN401 - Keras is untyped
         StartupError: when Keras cannot load it; objects of a file's own are not loaded, since they run its code.
     """
     try:
-        return keras.models.load_model(weights, compile=False, safe_mode=True)
+        return _in_float32(keras.models.load_model(weights, compile=False, safe_mode=True))
     except Exception as error:
         # What Keras raises depends on where in the file it stumbles: OSError, ValueError, TypeError, KeyError ...
         reason = str(error).strip().splitlines()[0]
@@ -67,14 +72,35 @@ def logits_model(model: Any) -> Any:  # noqa: ANN401 - Keras is untyped
     Raises:
         StartupError: when it ends in anything else.
     """
+    end, activation = _end(model)
+    if activation not in ("softmax", "linear"):
+        raise StartupError(f"The model ends in {end!r} ({activation}); it must end in a softmax or in logits.")
     last = model.layers[-1]
-    if isinstance(last, keras.layers.Softmax):
-        return keras.Model(model.inputs, last.input)
-    activation = getattr(getattr(last, "activation", None), "__name__", None)
-    if activation == "softmax" and isinstance(last, keras.layers.Activation):
+    if activation == "softmax" and isinstance(last, keras.Model):
+        # Put behind a rescaling, say. Its probabilities' logarithms differ from its logits by a summand only.
+        return keras.Model(model.inputs, keras.ops.log(keras.ops.maximum(model.output, LEAST)))
+    if activation == "softmax" and isinstance(last, keras.layers.Softmax | keras.layers.Activation):
         return keras.Model(model.inputs, last.input)
     if activation == "softmax":
         last.activation = keras.activations.linear
-    elif activation != "linear":
-        raise StartupError(f"The model ends in {last.name!r} ({activation}); it must end in a softmax or in logits.")
     return keras.Model(model.inputs, model.outputs)
+
+
+def _end(model: Any) -> tuple[str, str | None]:  # noqa: ANN401 - Keras is untyped
+    """Return name and activation of the last layer; of a model inside a model, of the inner one's."""
+    last = model.layers[-1]
+    while isinstance(last, keras.Model):
+        last = last.layers[-1]
+    if isinstance(last, keras.layers.Softmax):
+        return last.name, "softmax"
+    return last.name, getattr(getattr(last, "activation", None), "__name__", None)
+
+
+def _in_float32(model: Any) -> Any:  # noqa: ANN401 - Keras is untyped
+    """Return the same network without half precision: accelerators train in it, and processors are slow or cannot."""
+    config = model.to_json()
+    if not HALF.search(config):
+        return model
+    exact = keras.models.model_from_json(HALF.sub('"float32"', config))
+    exact.set_weights(model.get_weights())
+    return exact

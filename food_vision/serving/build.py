@@ -1,8 +1,8 @@
 """Builds the predictor from the settings, for the server and for the command line alike."""
 
 from food_vision.intake.decode import PhotoLimits, prepare_pillow
-from food_vision.model.bundle import load_bundle
 from food_vision.model.engine import open_engine
+from food_vision.model.own import open_bundle
 from food_vision.processors import usable_processors
 from food_vision.serving.metrics import Metrics
 from food_vision.serving.predictor import Predictor
@@ -15,7 +15,7 @@ def build_predictor(settings: Settings, metrics: Metrics | None = None) -> Predi
     Raises:
         StartupError: when the model's files cannot be used.
     """
-    bundle = load_bundle(settings.weights)
+    bundle = open_bundle(settings.weights, settings.labels, settings.engine)
     limits = PhotoLimits(settings.max_pixels, settings.min_side, settings.max_aspect, settings.decode_bytes)
     prepare_pillow(limits)
     return Predictor(
