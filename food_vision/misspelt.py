@@ -11,7 +11,8 @@ def misspelt(environment: Mapping[str, str], known: set[str], prefix: str) -> It
     for variable, value in environment.items():
         name = variable.upper()
         if name.startswith(prefix) and name not in known and value and not _is_of_a_cluster(name, value, prefix):
-            [nearest] = difflib.get_close_matches(name, sorted(known), 1, cutoff=0)
+            without = name.removeprefix(prefix)
+            [nearest] = [without] if without in known else difflib.get_close_matches(name, sorted(known), 1, cutoff=0)
             yield f"{variable} is not a setting; the nearest one is {nearest}."
 
 

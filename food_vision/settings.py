@@ -29,11 +29,13 @@ SECRET = ("api_keys", "metrics_key", "client_key")
 
 
 class Settings(BaseSettings):
-    """The server's settings, read from the environment when built; keyword arguments win over it."""
+    """The server's settings, read from the environment when built; keyword arguments win over it.
 
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX, frozen=True, extra="ignore", populate_by_name=True, env_ignore_empty=True
-    )
+    Settings that platforms name are known by that name only (``Settings(PORT=0)``): read by their own name as well,
+    ``FOOD_VISION_PORT`` would be a port, which Kubernetes sets to ``tcp://…`` for a service called ``food-vision``.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True)
 
     # The server
     host: str = Field("0.0.0.0", description="Address to listen on.")  # noqa: S104 - a container must be reachable
@@ -42,7 +44,7 @@ class Settings(BaseSettings):
         ge=0,
         le=65535,
         description="Port to listen on.",
-        validation_alias=AliasChoices("PORT", "FOOD_VISION_PORT"),
+        validation_alias=AliasChoices("PORT"),  # FOOD_VISION_PORT is Kubernetes' for a service of that name
     )
     workers: int = Field(
         1,

@@ -42,6 +42,7 @@ def test_a_bad_value_is_one_line_that_names_the_variable(
         pytest.param("food_vision_allow_host", "FOOD_VISION_ALLOW_HOSTS", id="lower case"),
         pytest.param("FOOD_VISION_ALLOW_PORT", "FOOD_VISION_ALLOW_PORTS", id="almost as a cluster's"),
         pytest.param("FOOD_VISION_WORKER", "FOOD_VISION_WORKERS", id="of a setting with two names"),
+        pytest.param("FOOD_VISION_PORT", "PORT", id="a platform's name with our prefix"),
     ],
 )
 def test_a_misspelt_variable_is_refused_with_the_nearest_name(
@@ -54,9 +55,9 @@ def test_a_misspelt_variable_is_refused_with_the_nearest_name(
 
 
 def test_every_name_that_a_setting_has_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FOOD_VISION_PORT", "8123")
+    monkeypatch.setenv("FOOD_VISION_WORKERS", "3")
     monkeypatch.setenv("FOOD_VISION_CLIENT_KEY", "a key of the command line")
-    assert load_settings().port == 8123
+    assert load_settings().workers == 3
 
 
 @pytest.mark.parametrize(
@@ -65,7 +66,8 @@ def test_every_name_that_a_setting_has_is_known(monkeypatch: pytest.MonkeyPatch)
         pytest.param("FOOD_VISION_SERVICE_HOST", "10.0.0.1", id="host"),
         pytest.param("FOOD_VISION_SERVICE_PORT_HTTP", "80", id="named port"),
         pytest.param("FOOD_VISION_PORT_80_TCP_ADDR", "10.0.0.1", id="port"),
-        pytest.param("FOOD_VISION_API_PORT", "tcp://10.0.0.1:80", id="link"),
+        pytest.param("FOOD_VISION_PORT", "tcp://10.0.0.1:80", id="link"),
+        pytest.param("FOOD_VISION_API_PORT", "tcp://10.0.0.1:80", id="link of another service"),
         pytest.param("FOOD_VISION_API_KEY", "", id="empty, as good as unset"),
     ],
 )
