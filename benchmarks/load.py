@@ -66,6 +66,11 @@ class Answers:
     def of(self, status: int) -> list[Answer]:
         return [answer for answer in self.answers if answer.status == status]
 
+    def after(self, seconds: float) -> "Answers":
+        """Return those to requests sent later than that after the first."""
+        first = min(answer.sent for answer in self.answers)
+        return Answers([answer for answer in self.answers if answer.sent > first + seconds], self.unsent)
+
     def rate(self, status: int) -> float:
         """Return the answers of a status per second."""
         sent = [answer.sent for answer in self.answers]

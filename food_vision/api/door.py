@@ -6,7 +6,7 @@ callers leave nothing for those who are let in.
 
 import asyncio
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from food_vision.admission import Admission
 from food_vision.api.problems import ProblemResponse
@@ -14,7 +14,7 @@ from food_vision.errors import Overloaded
 from food_vision.serving.metrics import Metrics
 
 TURNS = 2
-"""Of the event loop, from the door to a place, where neither a body nor a link has to be waited for."""
+"""Of the event loop, from the end of a body to a place."""
 
 
 class Door:
@@ -46,13 +46,22 @@ class Door:
             scope["state"]["outcome"] = problem.code
             await ProblemResponse(problem, scope["state"]["request_id"], self._docs_url)(scope, receive, send)
             return
-        self._expect(TURNS)
-        await self._app(scope, receive, send)
 
-    def _expect(self, turns: int) -> None:
-        """Count one as on their way for so many turns: else all who come in the same turn pass for one free place."""
+        async def watched() -> Message:
+            message = await receive()
+            if message["type"] == "http.request" and not message.get("more_body"):
+                self._expect()
+            return message
+
+        await self._app(scope, watched, send)
+
+    def _expect(self) -> None:
+        """Count one as on their way whose body is there: else all who come in one turn pass for the same free place.
+
+        Whose body has yet to arrive does not count: so many beginnings of slow ones would shut others out.
+        """
         self._on_their_way += 1
-        asyncio.get_running_loop().call_soon(self._wait, turns)
+        asyncio.get_running_loop().call_soon(self._wait, TURNS)
 
     def _wait(self, turns: int) -> None:
         if turns:
