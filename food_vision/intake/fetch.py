@@ -42,7 +42,7 @@ class Fetcher:
         refusal_step: float = REFUSAL_STEP,
     ) -> None:
         self._settings = settings
-        self._dialler = Dialler(settings, resolver, ssl_context or _trust_certifi())
+        self._dialler = Dialler(settings, resolver, ssl_context or trust_certifi())
         # Refused at once when all are taken: a queue here would only use up deadlines.
         self._slots = Admission(settings.fetch_slots, settings.fetch_bytes, "fetch slots")
         self._host_slots = HostSlots(settings.fetch_slots_per_host)
@@ -172,7 +172,11 @@ class HostSlots:
         return slots.place()
 
 
-def _trust_certifi() -> ssl.SSLContext:
+def trust_certifi() -> ssl.SSLContext:
+    """Return whom TLS trusts: the authorities of certifi, for the host of the link, by TLS 1.2 or later."""
     context = ssl.create_default_context(cafile=certifi.where())
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # Where a certificate has no list of names, Python falls back to its common name, which no browser believes.
+    context.hostname_checks_common_name = False
     context.set_alpn_protocols(["http/1.1"])
     return context
