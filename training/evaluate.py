@@ -1,140 +1,106 @@
-"""How good the model is: ``python -m training.evaluate [--record]``.
+"""How good the model is: ``python -m training.evaluate [--record] [--int8 FILE] [--sample N] [--render]``.
 
-Every photo takes the server's way: decoder, recipe of the model file, fast engine. Prints tables and writes
-``docs/evaluation.json``, bound to the weights by their SHA-256. With ``--record`` the figures go into the Keras file's
-metadata as well, and the derived file is made anew.
+Every photo takes the server's way: decoder, recipe of the model file, fast engine, scorer. Writes
+``docs/evaluation.json``, bound to the weights by their SHA-256, and from it ``docs/evaluation.md`` and the figures in
+``README.md`` and ``MODEL_CARD.md``; with ``--render`` only these, without photos. With ``--record`` the figures go into
+the Keras file's metadata as well; the derived file keeps its graph. ``--sample N`` looks at N photos of each set or a
+few more, for a first impression: it prints, and writes only where ``--report`` says. Other ``--weights`` than the
+project's get a report beside them and leave the pages alone.
+
+Expected on 2 vCPU: ten minutes; with ``--sample 200`` one.
 """
 
 import argparse
-import json
-from collections.abc import Sequence
+import platform
 from pathlib import Path
-from typing import Any, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
+from food_vision.model.bundle import Accuracy, Calibration, load_bundle
+from food_vision.processors import usable_processors
+from training.data import require_photos
+from training.evaluation import pages
+from training.evaluation.compare import Other
+from training.evaluation.facts import Report, Row, write
+from training.evaluation.run import Plan, evaluate
+from training.evaluation.speed import ROUNDS
 
-from food_vision.model.bundle import Accuracy, Bundle, Calibration, load_bundle
-from food_vision.model.engine import Engine
-from food_vision.preprocessing import Preprocessing
-from training.checkpoint import WEIGHTS, write_metadata
-from training.data import many_sharp, plain_ids, require_photos, sharp, tiles
-from training.export import export
-from training.inference import labels_of, open_model, run
-from training.metrics import Share, class_mean, ece, nll, top
-from training.per_class import Confusion, confusions, recall, worst
-
-TUTORIAL = Preprocessing(fit="squash", filter="nearest")
-REPORT = Path("docs/evaluation.json")
-SMALL = 64
-"""Pixels on a side of the small photos: sharp ones reduced to it tell how much of an answer hangs on detail."""
-Logits = NDArray[np.float32]
-Labels = NDArray[np.int64]
-
-
-class Row(NamedTuple):
-    """The figures of one set of photos; the calibration error is that of the first answer, in 15 bins."""
-
-    photos: str
-    top1: Share
-    top5: Share
-    class_mean: Share
-    nll: float
-    ece: float
-
-
-class Dishes(NamedTuple):
-    """How each dish fares on a set of photos."""
-
-    photos: str
-    recall: dict[str, Share]
-    confusions: list[Confusion]
+ROOT = Path()
+WEIGHTS = Path("food-vision-model.h5")
+FEW_ROUNDS = 3
+"""Of the milliseconds' measurement, for a first impression."""
 
 
 def main() -> None:
     """Measure, print, write."""
+    arguments = _arguments()
+    if arguments.render:
+        pages.render(ROOT)
+        return
+    require_photos(arguments.data)
+    report = evaluate(_plan(arguments), tuple(arguments.left_out))
+    print(pages.page(report))
+    if arguments.record:
+        report = record(arguments.weights, report)
+    if arguments.report or not arguments.sample:
+        write(arguments.report or pages.FACTS, report)
+    if not arguments.report and not arguments.sample:
+        pages.render(ROOT)
+
+
+def record(weights: Path, report: Report) -> Report:
+    """Write accuracy and calibration into the weights' metadata; return the report bound to these weights."""
+    # TensorFlow, late: the processes that take the time are made from this module, and only Keras's needs it.
+    from training.export import relabel
+
+    metadata = load_bundle(weights).metadata
+    measured = {"accuracy": _accuracy(report), "calibration": _calibration(report)}
+    relabel(weights, metadata.model_copy(update=measured))
+    model = report.model.model_copy(update={"sha256": load_bundle(weights).sha256})
+    return report.model_copy(update={"model": model})
+
+
+def _plan(arguments: argparse.Namespace) -> Plan:
+    return Plan(
+        weights=arguments.weights,
+        data=arguments.data,
+        machine=arguments.machine,
+        sample=arguments.sample,
+        other=_other(arguments),
+        rounds=FEW_ROUNDS if arguments.sample else ROUNDS,
+    )
+
+
+def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--weights", type=Path, default=WEIGHTS)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--report", type=Path, default=REPORT)
+    other = parser.add_mutually_exclusive_group()
+    other.add_argument("--int8", type=Path, metavar="FILE", help="compare with the fast engine's file in INT8")
+    other.add_argument("--fp32", type=Path, metavar="FILE", help="the same in FP32, where INT8 is served")
+    parser.add_argument("--left-out", nargs="*", default=[], metavar="CLASS", help="a group of classes by itself")
+    parser.add_argument("--machine", default=_machine(), help="what the milliseconds were measured on, in words")
+    parser.add_argument("--sample", type=int, metavar="N", help="photos of each set, or a few more")
+    parser.add_argument("--report", type=Path, help=f"where to write instead of {pages.FACTS} and the pages")
     parser.add_argument("--record", action="store_true", help="write the figures into the weights' metadata")
+    parser.add_argument("--render", action="store_true", help=f"only make the pages from {pages.FACTS}")
     arguments = parser.parse_args()
-    require_photos(arguments.data)
-    bundle, engine = open_model(arguments.weights)
-    rows, dishes = evaluate(bundle, engine, arguments.data)
-    print(_table(rows), *map(_dishes_table, dishes), sep="\n\n")
-    if arguments.record:
-        measured = {"accuracy": _accuracy(rows), "calibration": _calibration(rows)}
-        write_metadata(arguments.weights, bundle.metadata.model_copy(update=measured))
-        export(arguments.weights)
-    report = _report(load_bundle(arguments.weights), engine, rows, dishes)
-    arguments.report.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    if not arguments.report and arguments.weights != WEIGHTS:
+        arguments.report = arguments.weights.with_suffix(".json")
+    if arguments.sample and arguments.record:
+        parser.error("what a sample says is not recorded: leave out --sample or --record")
+    return arguments
 
 
-def evaluate(bundle: Bundle, engine: Engine, data: Path) -> tuple[list[Row], list[Dishes]]:
-    """Measure on the official test photos: sets of photos, and the dishes in the sharp and the small ones."""
-    temperature, recipe, classes = bundle.metadata.temperature, bundle.preprocessing, bundle.metadata.classes
-    samples, small = list(sharp(data, "test")), list(tiles(data, "test"))
-    reduced = recipe.model_copy(update={"low_pass": SMALL})
-    known_plain = plain_ids(data)
-    plain = np.array([sample.id in known_plain for sample in samples])
-    sets = {
-        "sharp/test": (run(engine, recipe, samples), labels_of(samples)),
-        f"sharp/test reduced to {SMALL} pixels": (run(engine, reduced, samples), labels_of(samples)),
-        "food64/test": (run(engine, recipe, small), labels_of(small)),
-    }
-    rows = [row for name, both in sets.items() for row in _rows_by_class_group(name, *both, temperature, data)]
-    logits, labels = sets["sharp/test"]
-    for name, chosen in (("plainer photos", plain), ("the others", ~plain)):
-        rows.append(_row(f"sharp/test, {name}", logits[chosen], labels[chosen], temperature))
-    squashed = run(engine, TUTORIAL, samples)
-    rows.append(_row("sharp/test as the tutorial's lines load it (squashed, nearest)", squashed, labels, temperature))
-    return rows, [_dishes(name, *sets[name], classes) for name in ("sharp/test", "food64/test")]
+def _other(arguments: argparse.Namespace) -> Other | None:
+    if arguments.int8:
+        return Other("int8", arguments.int8)
+    return Other("float32", arguments.fp32) if arguments.fp32 else None
 
 
-def _rows_by_class_group(name: str, logits: Logits, labels: Labels, temperature: float, data: Path) -> list[Row]:
-    """Return the figures of a set, and of its classes with few and with many sharp training photos."""
-    many = np.isin(labels, list(many_sharp(data)))
-    return [
-        _row(name, logits, labels, temperature),
-        _row(f"{name}, classes with few sharp training photos", logits[~many], labels[~many], temperature),
-        _row(f"{name}, classes with many", logits[many], labels[many], temperature),
-    ]
+def _machine() -> str:
+    return f"{usable_processors()} processors, {platform.machine()}"
 
 
-def _dishes(name: str, logits: Logits, labels: Labels, classes: tuple[str, ...]) -> Dishes:
-    return Dishes(name, recall(logits, labels, classes), confusions(logits, labels, classes))
-
-
-def _row(name: str, logits: Logits, labels: Labels, temperature: float) -> Row:
-    shares = top(logits, labels), top(logits, labels, 5), class_mean(logits, labels)
-    return Row(name, *shares, nll(logits, labels, temperature), ece(logits, labels, temperature))
-
-
-def _table(rows: Sequence[Row]) -> str:
-    head = "| photos | count | top-1 % | top-5 % | mean over classes % | NLL | ECE % |\n|---|---|---|---|---|---|---|"
-    lines = [
-        f"| {row.photos} | {row.top1.photos:,} | {_percent(row.top1)} | {_percent(row.top5)} "
-        f"| {_percent(row.class_mean)} | {row.nll:.3f} | {100 * row.ece:.1f} |"
-        for row in rows
-    ]
-    return "\n".join([head, *lines])
-
-
-def _dishes_table(dishes: Dishes) -> str:
-    """Return the ten worst dishes and the ten most frequent confusions of a set."""
-    lines = [f"{dishes.photos}, the worst dishes: right %", ""]
-    lines += [f"- {dish}: {_percent(share)} of {share.photos}" for dish, share in worst(dishes.recall).items()]
-    lines += ["", f"{dishes.photos}, the most frequent confusions", ""]
-    lines += [f"- {one.dish}, taken for {one.taken_for}: {one.times} of {one.photos}" for one in dishes.confusions]
-    return "\n".join(lines)
-
-
-def _percent(share: Share) -> str:
-    return f"{100 * share.value:.1f} ({100 * share.low:.1f} to {100 * share.high:.1f})"
-
-
-def _accuracy(rows: Sequence[Row]) -> tuple[Accuracy, ...]:
+def _accuracy(report: Report) -> tuple[Accuracy, ...]:
     return tuple(
         Accuracy(
             photos=row.photos,
@@ -144,39 +110,19 @@ def _accuracy(rows: Sequence[Row]) -> tuple[Accuracy, ...]:
             high=round(share.high, 4),
             count=share.photos,
         )
-        for row in _recorded(rows)
+        for row in _recorded(report)
         for measure, share in (("top-1", row.top1), ("top-5", row.top5), ("mean over classes", row.class_mean))
     )
 
 
-def _calibration(rows: Sequence[Row]) -> tuple[Calibration, ...]:
+def _calibration(report: Report) -> tuple[Calibration, ...]:
     return tuple(
-        Calibration(photos=row.photos, error=round(row.ece, 4), count=row.top1.photos) for row in _recorded(rows)
+        Calibration(photos=row.photos, error=round(row.ece.value, 4), count=row.ece.photos) for row in _recorded(report)
     )
 
 
-def _recorded(rows: Sequence[Row]) -> list[Row]:
-    return [row for row in rows if row.photos in ("sharp/test", "food64/test")]
-
-
-def _report(bundle: Bundle, engine: Engine, rows: Sequence[Row], dishes: Sequence[Dishes]) -> dict[str, Any]:
-    return {
-        "model": {"name": bundle.name, "version": bundle.version, "sha256": bundle.sha256},
-        "engine": engine.name,
-        "preprocessing": bundle.preprocessing.model_dump(),
-        "temperature": bundle.metadata.temperature,
-        "sets": [_as_dict(row) for row in rows],
-        "dishes": [_as_dict(one) for one in dishes],
-    }
-
-
-def _as_dict(figures: Any) -> Any:  # noqa: ANN401 - JSON is what it is
-    """Return named tuples as dictionaries, all the way down."""
-    if isinstance(figures, tuple) and hasattr(figures, "_asdict"):
-        figures = figures._asdict()
-    if isinstance(figures, dict):
-        return {name: _as_dict(value) for name, value in figures.items()}
-    return [_as_dict(value) for value in figures] if isinstance(figures, list) else figures
+def _recorded(report: Report) -> list[Row]:
+    return [row for row in report.rows if row.photos in ("sharp/test", "food64/test")]
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What is measured on logits, ``float[N, classes]``, and labels, ``int[N]``."""
+"""What is measured on logits or probabilities, ``float[N, classes]``, and labels, ``int[N]``."""
 
 import math
 from typing import NamedTuple
@@ -11,10 +11,11 @@ from food_vision.model.scores import probabilities
 Floats = NDArray[np.floating]
 Labels = NDArray[np.int64]
 Z95 = 1.959964
+BINS = 15
 
 
-class Share(NamedTuple):
-    """A share of so many ``photos`` with its 95 % interval, all 0..1."""
+class Figure(NamedTuple):
+    """What was measured on so many ``photos``, with its 95 % interval."""
 
     value: float
     low: float
@@ -22,12 +23,35 @@ class Share(NamedTuple):
     photos: int
 
 
+Share = Figure
+"""A figure between 0 and 1."""
+
+
+class Bin(NamedTuple):
+    """Photos whose first answer has a probability from ``low`` to ``high``: its mean, and how often it is right.
+
+    ``right`` is ``None`` where there are no such photos.
+    """
+
+    low: float
+    high: float
+    confidence: float
+    right: Share | None
+
+
 def wilson(hits: int, count: int) -> Share:
     """Return the share with Wilson's interval, which stays sensible near 0 and 1."""
     share, square = hits / count, Z95**2
     centre = (share + square / (2 * count)) / (1 + square / count)
     half = Z95 * math.sqrt(share * (1 - share) / count + square / (4 * count**2)) / (1 + square / count)
-    return Share(share, centre - half, centre + half, count)
+    return Share(share, max(0.0, centre - half), min(1.0, centre + half), count)
+
+
+def mean(values: NDArray[np.number] | NDArray[np.bool_]) -> Figure:
+    """Return the mean of one value per photo; the interval is the normal one."""
+    exact = values.astype(np.float64)
+    value, half = float(exact.mean()), Z95 * float(exact.std()) / math.sqrt(len(exact))
+    return Figure(value, value - half, value + half, len(exact))
 
 
 def hits(logits: Floats, labels: Labels, k: int = 1) -> NDArray[np.bool_]:
@@ -54,19 +78,46 @@ def class_mean(logits: Floats, labels: Labels) -> Share:
     return Share(value, max(0.0, value - half), min(1.0, value + half), len(right))
 
 
+def losses(chances: Floats, labels: Labels) -> NDArray[np.float64]:
+    """Return each photo's negative log-likelihood in nats."""
+    true = chances[np.arange(len(labels)), labels].astype(np.float64)
+    return np.asarray(-np.log(np.maximum(true, 1e-300)))
+
+
 def nll(logits: Floats, labels: Labels, temperature: float = 1.0) -> float:
     """Return the mean negative log-likelihood in nats."""
-    true = probabilities(logits, temperature)[np.arange(len(labels)), labels]
-    return float(-np.log(np.maximum(true, 1e-300)).mean())
+    return float(losses(probabilities(logits, temperature), labels).mean())
 
 
-def ece(logits: Floats, labels: Labels, temperature: float = 1.0, bins: int = 15) -> float:
+def ece(logits: Floats, labels: Labels, temperature: float = 1.0, bins: int = BINS) -> float:
     """Return the expected calibration error of the first answer, 0..1, over bins of equal width."""
-    confidence = probabilities(logits, temperature).max(axis=1)
-    right = hits(logits, labels)
-    place = np.minimum((confidence * bins).astype(int), bins - 1)
-    gaps = [abs(float((right[place == b] - confidence[place == b]).sum())) for b in range(bins)]
-    return sum(gaps) / len(labels)
+    places, gaps = places_and_gaps(probabilities(logits, temperature), labels, bins)
+    return binned_error(places, gaps)
+
+
+def places_and_gaps(chances: Floats, labels: Labels, bins: int = BINS) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return for each photo the bin of its first answer, and 1 or 0 for right or wrong less the probability."""
+    confidence = chances.max(axis=1).astype(np.float64)
+    places = np.minimum((confidence * bins).astype(np.int64), bins - 1)
+    return places, hits(chances, labels) - confidence
+
+
+def binned_error(places: NDArray[np.int64], gaps: NDArray[np.float64]) -> float:
+    """Return the mean over photos of how far their bin is off."""
+    return float(np.abs(np.bincount(places, gaps)).sum() / len(gaps))
+
+
+def reliability(chances: Floats, labels: Labels, bins: int = BINS) -> list[Bin]:
+    """Return what the calibration error is made of, a bin each."""
+    confidence, right = chances.max(axis=1), hits(chances, labels)
+    places, _ = places_and_gaps(chances, labels, bins)
+    found = []
+    for number in range(bins):
+        inside = places == number
+        share = wilson(int(right[inside].sum()), int(inside.sum())) if inside.any() else None
+        middle = float(confidence[inside].mean()) if inside.any() else (number + 0.5) / bins
+        found.append(Bin(number / bins, (number + 1) / bins, middle, share))
+    return found
 
 
 def auroc(positive: Floats, negative: Floats) -> float:
