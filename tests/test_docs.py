@@ -20,6 +20,8 @@ from food_vision.settings import Settings
 from tests.origin import Origin
 from tests.photos import photo
 from tests.service import ROOT, Service, running_service
+from training.evaluation.facts import read
+from training.evaluation.pages import DIAGRAM, MARKED, PAGE, rendered
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PHOTOS = ROOT.parent / "shared" / "data" / "sharp" / "test"
@@ -65,23 +67,18 @@ def test_every_decision_and_page_that_is_linked_exists() -> None:
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
-def test_the_accuracy_shown_is_that_of_the_weights() -> None:
-    report = json.loads((ROOT / "docs" / "evaluation.json").read_text(encoding="utf-8"))
-    assert report["model"]["sha256"] == hashlib.sha256((ROOT / "food-vision-model.h5").read_bytes()).hexdigest()
-    card = (ROOT / "MODEL_CARD.md").read_text(encoding="utf-8")
-    for photos in report["sets"]:
-        shown = " | ".join([f"{photos['top1']['photos']:,}", *(share(photos[key]) for key in SHARES)])
-        assert shown in card, photos["photos"]
-        if photos["photos"] in ("sharp/test", "food64/test"):
-            assert shown in README, photos["photos"]
+def test_the_figures_are_those_of_the_weights() -> None:
+    """When this fails: ``python -m training.evaluate --record``."""
+    sha256 = hashlib.sha256((ROOT / "food-vision-model.h5").read_bytes()).hexdigest()
+    assert read(ROOT / "docs" / "evaluation.json").model.sha256 == sha256
+    for page in ("README.md", "MODEL_CARD.md", "docs/evaluation.md"):
+        assert sha256 in (ROOT / page).read_text(encoding="utf-8"), page
 
 
-SHARES = ("top1", "top5", "class_mean")
-
-
-def share(figures: dict[str, float]) -> str:
-    value, low, high = (f"{100 * figures[key]:.1f}" for key in ("value", "low", "high"))
-    return f"{value} ({low} to {high})"
+@pytest.mark.parametrize("page", [PAGE, DIAGRAM, *MARKED], ids=str)
+def test_the_pages_show_the_figures_of_the_evaluation(page: Path) -> None:
+    """When this fails: ``python -m training.evaluate --render``."""
+    assert (ROOT / page).read_text(encoding="utf-8") == rendered(ROOT)[page]
 
 
 @pytest.fixture(scope="module")
