@@ -86,6 +86,7 @@ def _options(settings: Settings) -> dict[str, Any]:
         "port": settings.port,
         "workers": settings.workers,
         "forwarded_allow_ips": settings.forwarded_allow_ips,
+        "log_config": None,
         "log_level": settings.log_level,
         "timeout_keep_alive": settings.keep_alive,
         "timeout_graceful_shutdown": settings.drain_timeout,

@@ -259,6 +259,28 @@ def test_a_log_that_nobody_reads_any_more_costs_nothing_but_the_log(workers: str
         assert process.wait(20) == 0
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_log_that_nobody_reads_keeps_nobody_waiting(workers: str) -> None:
+    """As when a collector stalls: the pipe runs full. Later it is read again, and told how much is lost."""
+    here, there = os.pipe()
+    with serving_with_log_to(there, workers) as (client, process):
+        os.close(there)
+        for _ in range(1_000):
+            assert client.get("/nowhere").status_code == 404
+        # What has been written fills the pipe, and was written in whole lines.
+        os.set_blocking(here, False)
+        read = b""
+        with contextlib.suppress(BlockingIOError):
+            while piece := os.read(here, 65_536):
+                read += piece
+        assert len(read) > 50_000
+        assert client.get("/nowhere").status_code == 404
+        assert eventually(lambda: b" lines are lost." in os.read(here, 65_536), 5)
+        process.terminate()
+        assert process.wait(20) == 0
+    os.close(here)
+
+
 @contextlib.contextmanager
 def serving_with_log_to(log: str | int, workers: str) -> Iterator[tuple[httpx2.Client, "subprocess.Popen[str]"]]:
     port = free_port()

@@ -21,8 +21,8 @@ from food_vision.errors import StartupError
 
 SUMS = ("counter", "histogram")
 KINDS = (*SUMS, "gauge_livesum", "gauge_livemax")
-ROOM = 1 << 20
-"""Bytes of a new file of prometheus_client; some 10,000 series."""
+ROOM = 1 << 18
+"""Bytes of a new file: some 1,500 series, several times as many as there are. Its own choice is four times that."""
 THE_DEAD = 0
 """Stands for a process id in the names of the files that hold the counts of ended workers."""
 
