@@ -22,7 +22,7 @@ from food_vision.api.page import page_routes
 from food_vision.api.problems import add_problem_handlers
 from food_vision.api.v1 import model_routes, v1_routes
 from food_vision.logs import write
-from food_vision.model.bundle import Metadata
+from food_vision.model.bundle import Bundle
 from food_vision.serving.build import build_predictor
 from food_vision.serving.drain import Drain
 from food_vision.serving.metrics import Metrics, WatchedFetcher
@@ -55,8 +55,7 @@ def create_app(settings: Settings) -> FastAPI:
     metrics, drain = Metrics(settings.metrics_folder), Drain(settings.drain_delay)
     fetcher = WatchedFetcher(settings, metrics)
     predictor = build_predictor(settings, metrics)
-    _tell_of_doubt(predictor.bundle.metadata)
-    metrics.name_the_model(predictor.bundle.name, predictor.bundle.version, predictor.bundle.sha256, settings.engine)
+    _introduce(predictor.bundle, settings.engine, metrics)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -89,8 +88,10 @@ def create_app(settings: Settings) -> FastAPI:
     return app
 
 
-def _tell_of_doubt(model: Metadata) -> None:
-    if not model.calibrated:
+def _introduce(model: Bundle, engine: str, metrics: Metrics) -> None:
+    """Say in the figures which model answers, and in the log what to think of it."""
+    metrics.name_the_model(model.name, model.version, model.sha256, engine)
+    if not model.metadata.calibrated:
         sentence = f"The scores of {model.name} are not calibrated: they rank dishes, and are no probabilities."
         write(logging.getLogger(__name__), logging.WARNING, message=sentence)
 
