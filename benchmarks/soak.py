@@ -3,8 +3,8 @@
     python -m benchmarks.soak [--minutes 30] [--rate 4] [--folder runs/soak] [--docs docs]
 
 Starts ``python main.py`` and asks for a bit of everything (``benchmarks.soak_traffic``) at a modest rate, so that other
-work may go on beside it. Samples the server once a second into ``samples.csv`` of the folder, tests the slope of the
-second half, and writes ``soak.md`` and ``figures/soak.svg`` of the documentation. The exit status is 1 if something is
+work may go on beside it. Samples the server once a second into ``samples.csv`` of the folder, notes what was answered in
+``answers.csv``, tests the slope of the second half, and writes ``soak.md`` and ``figures/soak.svg`` of the documentation. The exit status is 1 if something is
 not flat, or an answer was wrong.
 """
 
@@ -149,6 +149,8 @@ def main() -> None:
         running_service(folder, SETTINGS) as service,
     ):
         outcome = soak(service, origin, arguments.minutes, arguments.rate, record)
+    with (folder / "answers.csv").open("w") as record:
+        csv.writer(record).writerows([Heard._fields, *outcome.heard])
     report = soak_report.Report(outcome.samples, outcome.heard, outcome.wrong)
     report.write(arguments.docs)
     print(report.page())
