@@ -3,9 +3,9 @@
     python -m benchmarks.soak [--minutes 30] [--rate 4] [--folder runs/soak] [--docs docs]
 
 Starts ``python main.py`` and asks for a bit of everything (``benchmarks.soak_traffic``) at a modest rate, so that other
-work may go on beside it. Samples the server once a second into ``samples.csv`` of the folder, notes what was answered in
-``answers.csv``, tests the slope of the second half, and writes ``soak.md`` and ``figures/soak.svg`` of the documentation. The exit status is 1 if something is
-not flat, or an answer was wrong.
+work may go on beside it. Samples the server once a second into ``samples.csv`` of the folder, notes the answers in
+``answers.csv``, tests the slope of the second half, and writes ``soak.md`` and ``figures/soak.svg`` of the docs.
+The exit status is 1 if something is not flat, or an answer was wrong.
 """
 
 import argparse
