@@ -1,6 +1,6 @@
 """Ten times what the server can do: who is let in is served as ever, the others are told to come back.
 
-    python -m benchmarks.overload [--seconds 60] [--times 10]
+    python -m benchmarks.overload [--seconds 60] [--times 10] [--crowded-limit N]
 
 Starts ``python main.py`` and uploads one photo of 512 x 384 over and over: by one caller (unloaded), by 16 who wait for
 their answers (what the server can do), at ten times that rate whatever comes back, and by one caller again from two
@@ -125,8 +125,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--times", type=float, default=10)
+    parser.add_argument("--crowded-limit", type=int, default=0, help="FOOD_VISION_CROWDED_LIMIT")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name, running_service(Path(name), {}) as service:
+    settings = {"FOOD_VISION_CROWDED_LIMIT": str(arguments.crowded_limit)}
+    with tempfile.TemporaryDirectory() as name, running_service(Path(name), settings) as service:
         outcome = measure(service, arguments.seconds, arguments.times)
     print("| | |\n|---|---|")
     for what, value in outcome.rows():
