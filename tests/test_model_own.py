@@ -1,4 +1,4 @@
-"""A Keras file that says nothing of itself is served with labels from a file; its scores are said to be uncalibrated."""
+"""A Keras file that says nothing of itself is served with labels from a file, and said to be uncalibrated."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -95,6 +95,40 @@ def test_both_engines_give_the_networks_own_probabilities(
     export(path, labels)
     fast_engine = open_engine(open_bundle(path, labels, "fast"), Settings(engine="fast"))
     np.testing.assert_allclose(fast_engine.predict(photos), keras_engine.predict(photos), atol=1e-4)
+
+
+def of_keras_2(layer: dict[str, Any]) -> dict[str, Any]:
+    """Describe a layer as Keras 2 did, which the tutorial used: other names, and a number of groups."""
+    config = layer["config"]
+    if isinstance(config.get("dtype"), dict):
+        config["dtype"] = {"class_name": "Policy", "config": config["dtype"]["config"]}
+    if layer["class_name"] == "InputLayer":
+        names = {"batch_input_shape": config["batch_shape"], "dtype": "float32", "sparse": False, "ragged": False}
+        config = {**names, "name": config["name"]}
+    if layer["class_name"] == "DepthwiseConv2D":
+        config["groups"] = 1
+    return {"class_name": layer["class_name"], "config": config}
+
+
+def test_files_of_keras_2_are_served(tmp_path: Path) -> None:
+    import h5py
+    import keras
+    from keras import layers
+
+    model = keras.Sequential([keras.Input((SIDE, SIDE, 3)), layers.Rescaling(1 / 255), layers.DepthwiseConv2D(3)])
+    for layer in (layers.GlobalAveragePooling2D(), layers.Dense(3), layers.Activation("softmax")):
+        model.add(layer)
+    path = tmp_path / "old.h5"
+    model.save(path)
+    with h5py.File(path, "r+") as file:
+        told = json.loads(file.attrs["model_config"])["config"]
+        config = {"name": told["name"], "layers": list(map(of_keras_2, told["layers"]))}
+        file.attrs["model_config"] = json.dumps({"class_name": "Sequential", "config": config})
+        file.attrs["keras_version"] = "2.9.0"
+    photos = np.random.default_rng(1).integers(0, 256, (2, SIDE, SIDE, 3), dtype=np.uint8)
+    engine = open_engine(open_bundle(path, labels(LABELS)(tmp_path), "keras"), Settings(engine="keras"))
+    expected = np.asarray(model(photos.astype(np.float32)))
+    np.testing.assert_allclose(probabilities(engine.predict(photos), 1), expected, atol=1e-5)
 
 
 @pytest.fixture(scope="module")

@@ -56,7 +56,8 @@ def load_keras(weights: Path) -> Any:  # noqa: ANN401 - Keras is untyped
         StartupError: when Keras cannot load it; objects of a file's own are not loaded, since they run its code.
     """
     try:
-        return _in_float32(keras.models.load_model(weights, compile=False, safe_mode=True))
+        with keras.saving.custom_object_scope({"DepthwiseConv2D": _Depthwise, "Policy": keras.DTypePolicy}):
+            return _in_float32(keras.models.load_model(weights, compile=False, safe_mode=True))
     except Exception as error:
         # What Keras raises depends on where in the file it stumbles: OSError, ValueError, TypeError, KeyError ...
         reason = str(error).strip().splitlines()[0]
@@ -94,6 +95,15 @@ def _end(model: Any) -> tuple[str, str | None]:  # noqa: ANN401 - Keras is untyp
     if isinstance(last, keras.layers.Softmax):
         return last.name, "softmax"
     return last.name, getattr(getattr(last, "activation", None), "__name__", None)
+
+
+class _Depthwise(keras.layers.DepthwiseConv2D):  # type: ignore[misc]  # Keras is untyped
+    """Reads the layer from files of Keras 2 too: they name a number of groups, which was always 1."""
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:  # noqa: ANN401 - Keras is untyped
+        known = {name: value for name, value in config.items() if name != "groups"}
+        return keras.layers.DepthwiseConv2D.from_config(known)
 
 
 def _in_float32(model: Any) -> Any:  # noqa: ANN401 - Keras is untyped
