@@ -124,6 +124,13 @@ def test_figures_have_a_key_of_their_own(locked: Service) -> None:
         assert locked.client.get("/metrics", headers={"Authorization": f"Bearer {THIRD}"}).status_code == 200
 
 
+@pytest.mark.parametrize("name", ["X-API-Key", "api_key", "key", "token", "access_token"])
+def test_a_key_in_the_url_is_no_key(locked: Service, name: str) -> None:
+    """URLs end up in logs, histories and referrers."""
+    assert_problem(locked.client.post(ROUTE, params={name: FIRST}), 401, "missing_key")
+    assert FIRST not in locked.log()
+
+
 def test_a_refusal_does_not_wait_for_the_body(locked: Service) -> None:
     with socket.create_connection(("127.0.0.1", int(locked.url.rpartition(":")[2])), timeout=5) as caller:
         caller.sendall(b"POST /v1/predict HTTP/1.1\r\nHost: a\r\nContent-Length: 10000000\r\n\r\n")
