@@ -7,6 +7,8 @@ folders (``training/folders.py``). Started again, it goes on where it was stoppe
 """
 
 import argparse
+import logging
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -58,6 +60,8 @@ def _train(arguments: argparse.Namespace) -> None:
     kinds = ", ".join(f"{len(part):,} {what}" for part, what in zip(photos[1:], _KINDS, strict=True))
     print(f"{len(photos.classes)} classes; photos: {kinds}", flush=True)
     from food_vision.settings import Settings
+
+    _hush_tensorflow()
     from training.retrain import Options, retrain
 
     options = Options(
@@ -69,6 +73,12 @@ def _train(arguments: argparse.Namespace) -> None:
         seed=arguments.seed,
     )
     _tell(retrain(photos, arguments.out, options, arguments.run))
+
+
+def _hush_tensorflow() -> None:
+    """Keep what it tells of processors and file formats from people who asked about photos; errors still come."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    logging.getLogger("absl").setLevel(logging.ERROR)
 
 
 _KINDS = ("to learn from", "held out for choices", "to test on")
