@@ -23,6 +23,7 @@ from food_vision.model import explain
 from food_vision.model.engine import Engine
 from food_vision.model.keras import load_keras
 from food_vision.model.scores import probabilities
+from training.classes import CLASSES
 from training.data import require_photos, sharp
 from training.inference import open_model
 
@@ -43,7 +44,7 @@ def main() -> None:
     bundle, engine = open_model(arguments.weights)
     samples = list(sharp(arguments.data, "test"))[:: max(1, 3979 // arguments.photos)]
     photos = [(decode(sample.data, bundle.preprocessing).pixels, sample.label) for sample in samples]
-    right = [(pixels, label) for pixels, label in photos if engine.predict(pixels[np.newaxis]).argmax() == label]
+    right = [(pixels, label) for pixels, label in photos if _logits(engine, pixels[np.newaxis]).argmax() == label]
     whole = np.mean([_chance(engine, pixels, label, bundle.metadata.temperature) for pixels, label in right])
     print(
         f"{len(right)} photos, mean probability {whole:.3f}\n| map | with its ten cells blurred | ms |\n|---|---|---|"
@@ -70,8 +71,8 @@ def _mappers(engine: Engine, weights: Path) -> dict[str, Mapper]:
 
 def _hiding(engine: Engine, reach: float) -> Mapper:
     def mapped(pixels: Pixels, label: int) -> Map:
-        hidden = engine.predict(np.stack(list(explain.with_parts_hidden(pixels, reach))))
-        return explain.weights(engine.predict(pixels[np.newaxis])[0], hidden, label)
+        hidden = _logits(engine, np.stack(list(explain.with_parts_hidden(pixels, reach))))
+        return explain.weights(_logits(engine, pixels[np.newaxis])[0], hidden, label)
 
     return mapped
 
@@ -98,8 +99,13 @@ def _blurred(pixels: Pixels, cells: Map) -> Pixels:
     return np.where(mask, blurred, pixels)
 
 
+def _logits(engine: Engine, photos: Pixels) -> NDArray[np.float32]:
+    """Return what the engine says of the dishes, without the score of food behind it."""
+    return engine.predict(photos)[:, : len(CLASSES)]
+
+
 def _chance(engine: Engine, pixels: Pixels, label: int, temperature: float) -> float:
-    return float(probabilities(engine.predict(pixels[np.newaxis]), temperature)[0, label])
+    return float(probabilities(_logits(engine, pixels[np.newaxis]), temperature)[0, label])
 
 
 if __name__ == "__main__":

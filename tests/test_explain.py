@@ -11,8 +11,8 @@ from PIL import Image
 
 from food_vision.errors import Overloaded
 from food_vision.intake.decode import PhotoLimits
-from food_vision.model.bundle import Bundle, Metadata
-from food_vision.model.engine import Batch, Logits
+from food_vision.model.bundle import Bundle, Metadata, NotFood
+from food_vision.model.engine import Batch, Outputs
 from food_vision.model.explain import GRID, overlay, weights, with_parts_hidden
 from food_vision.preprocessing import Preprocessing
 from food_vision.serving.predictor import Predictor
@@ -77,7 +77,7 @@ class Spy:
         self.batches: list[int] = []
         self.black_after: list[int] = []
 
-    def predict(self, batch: Batch) -> Logits:
+    def predict(self, batch: Batch) -> Outputs:
         self.batches.append(len(batch))
         white = (batch == 255).mean(axis=(1, 2, 3))
         if (batch == 0).all(axis=(1, 2, 3)).any():
@@ -85,19 +85,30 @@ class Spy:
         return np.stack([10 * white, np.ones(len(batch))], axis=1).astype(np.float32)
 
 
+class ProbingSpy(Spy):
+    """Puts out a score of food as well, which is large while nothing is hidden."""
+
+    def predict(self, batch: Batch) -> Outputs:
+        grey = (batch == 127).any(axis=(1, 2, 3))
+        return np.column_stack([super().predict(batch), np.where(grey, -100, 100)]).astype(np.float32)
+
+
 def predictor(spy: Spy, explain_limit: int = 16) -> Predictor:
     recipe = Preprocessing(size=SIDE, filter="nearest")
-    metadata = Metadata(name="m", version="1", classes=("a", "b"), display_names=("a", "b"), preprocessing=recipe)
+    rule = NotFood(score="probe", threshold=0) if isinstance(spy, ProbingSpy) else None
+    metadata = Metadata(
+        name="m", version="1", classes=("a", "b"), display_names=("a", "b"), preprocessing=recipe, not_food=rule
+    )
     bundle = Bundle(Path("m.h5"), Path("m.tflite"), "0" * 64, metadata)
     return Predictor(
         bundle, spy, PhotoLimits(), decode_threads=1, max_batch=4, queue_limit=8, explain_limit=explain_limit
     )
 
 
-def test_an_explanation_finds_what_the_dish_is_made_of_and_lets_others_pass() -> None:
+@pytest.mark.parametrize("spy", [pytest.param(Spy(), id="dishes"), pytest.param(ProbingSpy(), id="and a probe")])
+def test_an_explanation_finds_what_the_dish_is_made_of_and_lets_others_pass(spy: Spy) -> None:
     picture = Image.new("RGB", (SIDE, SIDE), (90, 90, 90))
     picture.paste((255, 255, 255), (8, 4, 12, 8))
-    spy = Spy()
     ours = predictor(spy)
 
     async def both() -> np.ndarray:

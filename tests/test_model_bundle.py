@@ -5,12 +5,14 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import h5py
 import pytest
 from pydantic import ValidationError
 
 from food_vision.errors import StartupError
 from food_vision.model.bundle import Metadata, load_bundle, write_derived
 from food_vision.model.engine import open_engine
+from food_vision.preprocessing import Preprocessing
 from food_vision.settings import Settings
 
 ROOT = Path(__file__).parent.parent
@@ -37,9 +39,30 @@ def test_a_model_of_another_name_is_found_beside_its_derived_file(model: Path) -
     assert load_bundle(model).derived == model.with_suffix(".tflite")
 
 
+def test_all_that_is_known_of_the_shipped_model_travels_in_both_files() -> None:
+    bundle = load_bundle(ROOT / "food-vision-model.h5")
+    with h5py.File(bundle.weights) as file:
+        assert Metadata.model_validate_json(file.attrs["food_vision"]) == bundle.metadata
+    told = bundle.metadata.model_dump()
+    assert {name for name, value in told.items() if not value} == set(), "something is not known"
+    assert bundle.metadata.preprocessing != Preprocessing(), "the recipe is the default one"
+    assert bundle.metadata.temperature != 1
+
+
 def other_weights(weights: Path) -> None:
     with weights.open("ab") as file:
         file.write(b"\0")
+
+
+def other_constants(weights: Path) -> None:
+    with h5py.File(weights, "r+") as file:
+        metadata = Metadata.model_validate_json(file.attrs["food_vision"])
+        file.attrs["food_vision"] = metadata.model_copy(update={"temperature": 2.0}).model_dump_json()
+
+
+def another_models_graph(weights: Path) -> None:
+    sha256 = hashlib.sha256(b"another model").hexdigest()
+    write_derived(weights.with_suffix(".tflite"), b"graph", sha256, 2, METADATA)
 
 
 def cut_weights(weights: Path) -> None:
@@ -54,7 +77,7 @@ def cut_graph(weights: Path) -> None:
 def flipped_bit(weights: Path) -> None:
     derived = weights.with_suffix(".tflite")
     data = bytearray(derived.read_bytes())
-    data[5_000_000] ^= 1
+    data[len(data) // 2] ^= 1
     derived.write_bytes(data)
 
 
@@ -73,6 +96,8 @@ def too_few_labels(weights: Path) -> None:
         pytest.param(Path.unlink, "other.h5 is missing; set FOOD_VISION_MODEL", id="no weights"),
         pytest.param(lambda w: w.with_suffix(".tflite").unlink(), "other.tflite is missing", id="no derived file"),
         pytest.param(other_weights, "was made from other weights", id="other weights"),
+        pytest.param(other_constants, "was made from other weights", id="constants changed in the weights alone"),
+        pytest.param(another_models_graph, "was made from other weights", id="another model's derived file"),
         pytest.param(cut_weights, "was made from other weights", id="weights cut short"),
         pytest.param(cut_graph, "other.tflite is damaged", id="derived file cut short"),
         pytest.param(flipped_bit, "other.tflite is damaged", id="one bit flipped"),

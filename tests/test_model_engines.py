@@ -14,7 +14,7 @@ from food_vision.errors import StartupError
 from food_vision.intake.decode import decode
 from food_vision.model.bundle import Bundle, load_bundle
 from food_vision.model.engine import Engine, open_engine
-from food_vision.model.scores import probabilities
+from food_vision.model.scores import Scorer, probabilities
 from food_vision.settings import Settings
 from tests.photos import photo
 
@@ -60,7 +60,8 @@ def test_real_photos_are_recognised(fast: Engine, bundle: Bundle) -> None:
     if not SHARP.exists():
         pytest.skip("photos not present")
     paths = sorted(SHARP.glob("*/*.webp"))[::EVERY]
-    logits = fast.predict(np.stack([decode(path.read_bytes(), bundle.preprocessing).pixels for path in paths]))
+    outputs = fast.predict(np.stack([decode(path.read_bytes(), bundle.preprocessing).pixels for path in paths]))
+    logits = Scorer(bundle).logits(outputs)
     right = [
         bundle.metadata.classes[i] == path.parent.name for i, path in zip(logits.argmax(axis=1), paths, strict=True)
     ]
@@ -91,7 +92,7 @@ def test_other_shapes_and_types_are_refused(kind: str, request: pytest.FixtureRe
         engine.predict(batch)
 
 
-def test_the_tutorials_lines_work(fast: Engine, tmp_path: Path) -> None:
+def test_the_tutorials_lines_work(bundle: Bundle, fast: Engine, tmp_path: Path) -> None:
     import tensorflow as tf
 
     path = tmp_path / "photo.png"
@@ -103,7 +104,8 @@ def test_the_tutorials_lines_work(fast: Engine, tmp_path: Path) -> None:
     assert chances.shape == (1, 101)
     assert chances.sum() == pytest.approx(1, abs=1e-5)
     with Image.open(path) as same:
-        expected = probabilities(fast.predict(np.asarray(same)[np.newaxis]), 1)
+        outputs = fast.predict(np.asarray(same)[np.newaxis])
+    expected = probabilities(Scorer(bundle).logits(outputs), 1)
     np.testing.assert_allclose(chances, expected, atol=1e-5)
 
 

@@ -1,5 +1,6 @@
 """A user's own Keras classifier becomes a file for the fast engine, or is refused with a reason."""
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,9 +9,10 @@ import numpy as np
 import pytest
 
 from food_vision.errors import StartupError
-from food_vision.model.bundle import load_bundle
+from food_vision.model.bundle import Metadata, NotFood, load_bundle
 from food_vision.model.engine import open_engine
-from food_vision.model.scores import probabilities
+from food_vision.model.scores import Scorer, probabilities
+from food_vision.preprocessing import Preprocessing
 from food_vision.settings import Settings
 
 Model = Any  # Keras is untyped
@@ -103,6 +105,105 @@ def test_a_model_that_gives_logits_is_taken_as_it_is(layers: Any, tmp_path: Path
     photos = np.random.default_rng(1).integers(0, 256, (2, SIDE, SIDE, 3), dtype=np.uint8)
     logits = open_engine(load_bundle(path), Settings()).predict(photos)
     np.testing.assert_allclose(logits, model(photos.astype(np.float32)).numpy(), atol=1e-4)
+
+
+def with_probe_rule(path: Path, weights: list[float] | None) -> None:
+    """Make the model's file ask for a probe, and give it one."""
+    from training.checkpoint import write_metadata
+    from training.not_food import write_probe
+
+    names = ("fish", "pie", "soup")
+    rule = NotFood(score="probe", threshold=0.0)
+    recipe = Preprocessing(size=SIDE)
+    metadata = Metadata(
+        name="mine", version="1", classes=names, display_names=names, preprocessing=recipe, not_food=rule
+    )
+    write_metadata(path, metadata)
+    write_probe(path, None if weights is None else np.array(weights, np.float32))
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        pytest.param(lambda layers: functional(layers, activation="softmax"), id="softmax in the last layer"),
+        pytest.param(own_softmax, id="softmax layer"),
+    ],
+)
+def test_the_probe_stands_behind_the_logits_in_both_engines(
+    layers: Any,  # noqa: ANN401
+    tmp_path: Path,
+    build: Callable[[Any], Model],
+) -> None:
+    import keras
+
+    from training.export import export
+
+    model = build(layers)
+    path = saved(model, tmp_path)
+    with_probe_rule(path, [1.0, -2.0, 3.0, 4.0, 0.5])
+    export(path)
+    bundle = load_bundle(path)
+    photos = np.random.default_rng(1).integers(0, 256, (3, SIDE, SIDE, 3), dtype=np.uint8)
+    pooling = next(layer for layer in model.layers if isinstance(layer, layers.GlobalAveragePooling2D))
+    features = keras.Model(model.inputs, pooling.output)(photos.astype(np.float32)).numpy()
+    expected = features @ [1.0, -2.0, 3.0, 4.0] + 0.5
+    for kind in ("fast", "keras"):
+        outputs = open_engine(bundle, Settings.model_validate({"engine": kind})).predict(photos)
+        assert outputs.shape == (3, 4)
+        np.testing.assert_allclose(outputs[:, 3], expected, atol=1e-4)
+        chances = probabilities(Scorer(bundle).logits(outputs), 1)
+        np.testing.assert_allclose(chances, model(photos.astype(np.float32)).numpy(), atol=1e-4)
+        assert Scorer(bundle).score(outputs[0]).food is bool(expected[0] >= 0)
+
+
+def test_keras_loads_a_file_with_a_probe_as_it_always_did(
+    layers: Any,  # noqa: ANN401
+    tmp_path: Path,
+) -> None:
+    import keras
+
+    model = functional(layers, activation="softmax")
+    path = saved(model, tmp_path)
+    with_probe_rule(path, [1.0, -2.0, 3.0, 4.0, 0.5])
+    photo = np.full((1, SIDE, SIDE, 3), 100, np.float32)
+    np.testing.assert_allclose(keras.models.load_model(path)(photo), model(photo), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("weights", "sentence"),
+    [
+        pytest.param(None, "names a probe for its score of food but has none", id="no probe"),
+        pytest.param([1.0, 2.0], "The probe's 1 weights do not fit the model's last layer", id="too short"),
+    ],
+)
+def test_a_probe_that_is_not_the_models_is_refused(
+    layers: Any,  # noqa: ANN401
+    tmp_path: Path,
+    weights: list[float] | None,
+    sentence: str,
+) -> None:
+    from training.export import export
+
+    path = saved(functional(layers, activation="softmax"), tmp_path)
+    with_probe_rule(path, weights)
+    with pytest.raises(StartupError, match=sentence):
+        export(path)
+    assert not path.with_suffix(".tflite").exists()
+
+
+def test_a_graph_without_the_probe_that_its_label_names_is_refused(
+    layers: Any,  # noqa: ANN401
+    tmp_path: Path,
+) -> None:
+    from training.export import export
+
+    path = saved(functional(layers, activation="softmax"), tmp_path)
+    export(path, tmp_path / "labels.txt")
+    bundle = load_bundle(path)
+    rule = NotFood(score="probe", threshold=0.0)
+    asking = dataclasses.replace(bundle, metadata=bundle.metadata.model_copy(update={"not_food": rule}))
+    with pytest.raises(StartupError, match="has 3 outputs but 3 labels and a score of food"):
+        open_engine(asking, Settings())
 
 
 def greyscale(layers: Any) -> Model:  # noqa: ANN401

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from food_vision.model.scores import chance_of_food
-from training.calibrate import WRONG_LABELS, fit_chance, fit_prediction_set, fit_temperature
+from training.calibrate import WRONG_LABELS, fit_prediction_set, fit_temperature
 from training.metrics import auroc, class_mean, ece, nll, top, wilson
+from training.not_food import FAR, fit_chance, fit_line, threshold
 
 LOGITS = np.log(np.array([[0.7, 0.2, 0.1], [0.6, 0.3, 0.1], [0.2, 0.7, 0.1], [0.1, 0.3, 0.6]]))
 LABELS = np.array([0, 1, 1, 2])
@@ -50,6 +51,17 @@ def test_the_temperature_that_made_the_logits_is_found_again() -> None:
     assert fit_temperature(logits, labels) == pytest.approx(3, abs=1e-3)
 
 
+def test_wrong_labels_do_not_soften_the_temperature() -> None:
+    random = np.random.default_rng(0)
+    chances = random.dirichlet(np.full(50, 0.05), 20_000)
+    logits = 2 * np.log(np.maximum(chances, 1e-30)).astype(np.float32)
+    true = np.array([random.choice(50, p=row) for row in chances])
+    wrong = random.random(len(true)) < WRONG_LABELS
+    known = np.where(wrong, random.integers(0, 50, len(true)), true)
+    assert fit_temperature(logits, known) > 2.3
+    assert fit_temperature(logits, known, WRONG_LABELS) == pytest.approx(2, rel=0.02)
+
+
 def test_the_prediction_set_keeps_its_promise_for_the_true_labels_though_some_known_ones_are_wrong() -> None:
     random = np.random.default_rng(0)
     chances = random.dirichlet(np.full(50, 0.05), 20_000)
@@ -78,3 +90,26 @@ def test_food_that_never_looks_like_the_rest_has_a_curve_too() -> None:
     chance = fit_chance(np.array([5.0, 6, 7]), np.array([1.0, 2, 3]))
     assert chance.slope > 0
     assert 3 < chance.midpoint < 5
+
+
+def test_the_line_says_of_each_photo_what_the_others_teach() -> None:
+    random = np.random.default_rng(0)
+    learnt, held_out = random.normal(1, 1, (30, 5)), random.normal(1, 1, (40, 5))
+    rest = random.normal(-1, 1, (20, 5))
+    line = fit_line(learnt, held_out, rest, ridges=(0.1,))
+    without = fit_line(learnt, held_out[1:], rest, ridges=(0.1,))
+    # All but equal: mean and spread of the inputs know the photo still.
+    assert line.held_out[0] == pytest.approx(without(held_out[:1])[0], abs=0.2)
+    assert abs(FAR - line(held_out)).mean() < abs(FAR - line.held_out).mean(), "who was learnt from looks better"
+    assert line(np.full((1, 5), 1.0))[0] > 0 > line(np.full((1, 5), -1.0))[0]
+
+
+def test_a_line_fitted_to_noise_tells_nothing() -> None:
+    random = np.random.default_rng(0)
+    line = fit_line(*(random.normal(0, 1, (100, 90)) for _ in range(3)))
+    assert auroc(line.held_out, line.rest) == pytest.approx(0.5, abs=0.12)
+
+
+def test_the_threshold_keeps_a_little_more_food_than_is_promised() -> None:
+    food = np.random.default_rng(0).normal(0, 1, 1_010)
+    assert (food >= threshold(food)).mean() == pytest.approx(0.96, abs=0.001)

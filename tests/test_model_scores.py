@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from food_vision.errors import InternalError
-from food_vision.model.bundle import Bundle, Logistic, Metadata, NotFood, PredictionSet, ScoreName
+from food_vision.model.bundle import Bundle, Logistic, LogitScore, Metadata, NotFood, PredictionSet
 from food_vision.model.scores import Scorer, food_scores
 
 LOG2 = math.log(2)
@@ -80,11 +80,33 @@ def test_nonsense_is_refused(logits: list[float]) -> None:
         pytest.param("centred_energy", math.log(7 / 2), id="log-sum-exp less their mean"),
     ],
 )
-def test_food_is_told_by_the_score_that_the_model_names(name: ScoreName, score: float) -> None:
+def test_food_is_told_by_the_score_that_the_model_names(name: LogitScore, score: float) -> None:
     logits = np.array([0, 2 * LOG2, LOG2], np.float32)
     assert food_scores(logits, name, 0.5) == pytest.approx(score, abs=1e-6)
     for threshold, food in ((score - 1e-3, True), (score + 1e-3, False)):
         assert scorer(0.5, NotFood(score=name, threshold=threshold)).score(logits).food is food
+
+
+def test_the_probe_is_the_output_behind_the_dishes() -> None:
+    rule = NotFood(score="probe", threshold=-0.5, chance=Logistic(slope=math.log(3), midpoint=-1))
+    probing = scorer(not_food=rule)
+    scores = probing.score(np.array([0, 2 * LOG2, LOG2, 0], np.float32))
+    assert [score for _, score in scores.ranked] == pytest.approx([4 / 7, 2 / 7, 1 / 7])
+    assert (scores.food, scores.food_score) == (True, pytest.approx(3 / 4))
+    assert probing.score(np.array([9, 0, 0, -0.6], np.float32)).food is False
+    assert probing.logits(np.ones((5, 4), np.float32)).shape == (5, 3)
+
+
+@pytest.mark.parametrize(
+    "outputs",
+    [
+        pytest.param([0, 1, 2], id="none"),
+        pytest.param([0, 1, 2, math.nan], id="not a number"),
+    ],
+)
+def test_without_the_probes_score_there_is_no_answer(outputs: list[float]) -> None:
+    with pytest.raises(InternalError):
+        scorer(not_food=NotFood(score="probe", threshold=0)).score(np.array(outputs, np.float32))
 
 
 def test_the_score_of_food_becomes_a_chance() -> None:

@@ -18,7 +18,7 @@ from food_vision.settings import Settings
 from tests.photos import large_jpeg
 
 Pixels = NDArray[np.uint8]
-Logits = NDArray[np.float32]
+Outputs = NDArray[np.float32]
 
 
 def pixels(value: int) -> Pixels:
@@ -33,7 +33,7 @@ class SlowEngine:
         self.started = threading.Event()
         self.go_on = threading.Event()
 
-    def predict(self, batch: Pixels) -> Logits:
+    def predict(self, batch: Pixels) -> Outputs:
         self.batches.append([int(photo[0, 0, 0]) for photo in batch])
         self.started.set()
         assert self.go_on.wait(10)
@@ -131,7 +131,7 @@ def test_photos_that_wait_together_run_together_and_each_gets_its_own_answer() -
 
         async def ask(value: int) -> float:
             with admission.place() as place:
-                return float((await batcher.infer(pixels(value), place)).logits[0])
+                return float((await batcher.infer(pixels(value), place)).outputs[0])
 
         first = asyncio.create_task(ask(1))
         await until(engine.started.is_set)
@@ -191,7 +191,7 @@ def test_a_running_inference_keeps_its_place_when_the_caller_leaves() -> None:
 
 def test_a_failing_engine_fails_its_batch_and_no_other() -> None:
     async def scenario() -> None:
-        def broken_on_zero(batch: Pixels) -> Logits:
+        def broken_on_zero(batch: Pixels) -> Outputs:
             if not batch.any():
                 raise ArithmeticError("zero")
             return np.ones((len(batch), 1), np.float32)
@@ -201,7 +201,7 @@ def test_a_failing_engine_fails_its_batch_and_no_other() -> None:
         with admission.place() as place:
             with pytest.raises(ArithmeticError):
                 await batcher.infer(pixels(0), place)
-            assert (await batcher.infer(pixels(1), place)).logits[0] == 1
+            assert (await batcher.infer(pixels(1), place)).outputs[0] == 1
         assert admission.taken == 0
 
     asyncio.run(scenario())
@@ -212,7 +212,7 @@ def test_an_engine_that_answers_with_rows_too_few_or_too_many_fails_the_whole_ba
     async def scenario() -> None:
         go_on = threading.Event()
 
-        def miscounting(_: Pixels) -> Logits:
+        def miscounting(_: Pixels) -> Outputs:
             assert go_on.wait(10)
             return np.ones((rows, 1), np.float32)
 

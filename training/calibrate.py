@@ -1,38 +1,37 @@
 """Fit the constants that make scores honest: ``python -m training.calibrate``.
 
-On held-out training photos (sharp where known so, else as tiles): a temperature that makes the logits' probabilities
-likeliest, and the probability from which a dish belongs to the prediction set. On these against ``not-food/fit``: which
-score tells food best, the threshold that keeps 95 % of the food, and the chance of food that goes with a score.
-Constants go into the Keras file's metadata, and the derived file is made anew. Prints what they are worth on photos
-that fitted nothing.
+On held-out training photos (sharp where known so, else as tiles), of whose labels one in twenty is taken to be wrong: a
+temperature that makes the labels likeliest, and the probability from which a dish belongs to the prediction set. On
+these against ``not-food/fit``: which score tells food best, the threshold that keeps 95 % of the food, and the chance
+of food that goes with a score. Constants go into the Keras file, and the derived file is made anew. Prints what they
+are worth on photos that fitted nothing.
 """
 
 import argparse
 import math
+import sys
 from pathlib import Path
-from typing import NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from food_vision.model.bundle import Logistic, NotFood, PredictionSet, ScoreName
-from food_vision.model.engine import Engine
-from food_vision.model.scores import chance_of_food, food_scores, probabilities
-from food_vision.preprocessing import Preprocessing
-from training.checkpoint import WEIGHTS, write_metadata
+from food_vision.model.bundle import PredictionSet
+from food_vision.model.scores import probabilities
+from training.checkpoint import WEIGHTS, read_metadata, write_metadata
 from training.classes import CLASSES
-from training.data import held_out, not_food, require_photos, sharp, sharpest, tiles
+from training.data import Sample, held_out, not_food, require_photos, sharp, sharpest, tiles
 from training.export import export
-from training.inference import labels_of, open_model, run
-from training.metrics import Share, auroc, ece, nll, wilson
+from training.metrics import Share, ece, nll, wilson
+from training.not_food import Photos, fit_not_food, write_probe
+from training.seen import Eye, Seen
 
-FOOD_KEPT = 0.95
 COVERAGE = 0.95
 WRONG_LABELS = 0.05
 """Share of the official training photos, the held-out ones among them, whose label is wrong by design."""
-RIDGE = 1e-6
-"""Keeps the curve finite where food and the rest do not overlap."""
+EVERY_SHARP, EVERY_TILE = 14, 74
+"""One training photo in so many shows what food looks like: about a thousand of each kind, as many as are held out."""
 Logits = NDArray[np.float32]
+Labels = NDArray[np.int64]
 Chances = NDArray[np.float64]
 
 
@@ -42,31 +41,65 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, default=WEIGHTS)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--held-out", type=Path, default=Path("../shared/model/held-out.txt"))
+    parser.add_argument("--kept", type=Path, default=Path("runs/seen"), help="where what was seen is kept")
+    parser.add_argument("--dry-run", action="store_true", help="print only, write nothing")
     arguments = parser.parse_args()
     require_photos(arguments.data)
-    bundle, engine = open_model(arguments.weights)
-    food = sharpest(*held_out(arguments.data, arguments.held_out))
-    logits, labels = run(engine, bundle.preprocessing, food), labels_of(food)
-    temperature = round(fit_temperature(logits, labels), 4)
-    print(
-        f"temperature {temperature}: NLL {nll(logits, labels):.3f} -> {nll(logits, labels, temperature):.3f} held out"
+    metadata = read_metadata(arguments.weights)
+    if metadata is None:
+        sys.exit(f"{arguments.weights} has no metadata: `python -m training.checkpoint` writes it.")
+    photos = look(Eye(arguments.weights, metadata.preprocessing, arguments.data, arguments.kept), arguments)
+    constants, probe = fit(photos)
+    if not arguments.dry_run:
+        write_probe(arguments.weights, probe)
+        write_metadata(arguments.weights, metadata.model_copy(update=constants))
+        export(arguments.weights)
+
+
+def look(eye: Eye, arguments: argparse.Namespace) -> Photos:
+    """Return what the network sees on the photos that fit something, and on test photos that do not."""
+    data, held = arguments.data, arguments.held_out
+    return Photos(
+        learnt=eye.look("learnt", lambda: _learnt(data, held)),
+        held_out=eye.look("held-out", lambda: sharpest(*held_out(data, held))),
+        rest=eye.look("not-food-fit", lambda: not_food(data, "fit")),
+        fresh={
+            "not-food/holdout": eye.look("not-food-holdout", lambda: not_food(data, "holdout")),
+            "sharp/test": eye.look("sharp-test", lambda: sharp(data, "test")),
+            "1 in 5 of food64/test": eye.look("food64-test", lambda: tiles(data, "test", every=5)),
+        },
     )
-    fresh = Fresh.of(engine, bundle.preprocessing, arguments.data)
-    fresh.print_calibration(temperature)
+
+
+def fit(photos: Photos) -> tuple[dict[str, object], NDArray[np.float32] | None]:
+    """Return the constants for the metadata, and the probe if there is to be one; print what they are worth."""
+    logits, labels = photos.held_out.logits, photos.held_out.labels
+    dishes = {name: seen for name, seen in photos.fresh.items() if (seen.labels >= 0).all()}
+    plain, temperature = (round(fit_temperature(logits, labels, wrong), 4) for wrong in (0.0, WRONG_LABELS))
+    print(f"temperature {temperature}, and {plain} were all labels right")
+    for name, seen in dishes.items():
+        _print_calibration(name, seen, (1.0, plain, temperature))
     promise = fit_prediction_set(probabilities(logits, temperature), labels)
-    fresh.print_coverage(promise, temperature)
-    fit = run(engine, bundle.preprocessing, list(not_food(arguments.data, "fit")))
-    rule = _fit_not_food(logits, fit, fresh, temperature)
-    constants = {"temperature": temperature, "prediction_set": promise, "not_food": rule}
-    write_metadata(arguments.weights, bundle.metadata.model_copy(update=constants))
-    export(arguments.weights)
+    print(f"prediction sets of {100 * promise.coverage:g} %: every dish from {promise.threshold}")
+    for name, seen in dishes.items():
+        _print_coverage(name, seen, promise, temperature)
+    rule, probe = fit_not_food(photos, temperature)
+    return {"temperature": temperature, "prediction_set": promise, "not_food": rule}, probe
 
 
-def fit_temperature(logits: Logits, labels: NDArray[np.int64], low: float = 0.2, high: float = 5.0) -> float:
-    """Return the temperature of least negative log-likelihood; it has one minimum, so that thirds find it."""
+def fit_temperature(logits: Logits, labels: Labels, wrong: float = 0.0, low: float = 0.2, high: float = 5.0) -> float:
+    """Return the temperature that makes the labels likeliest; thirds find it, as there is one best.
+
+    Args:
+        logits: ``float32[N, classes]``.
+        labels: ``int64[N]``.
+        wrong: Share of the labels that are wrong, 0..1, each naming any other dish as likely as the next. Whoever takes
+            wrong labels for right ones finds the network too sure of itself (docs/decisions/010-calibration.md).
+        low: Least temperature; ``high`` is the greatest.
+    """
     while high - low > 1e-5:
         left, right = low + (high - low) / 3, high - (high - low) / 3
-        if nll(logits, labels, left) < nll(logits, labels, right):
+        if _surprise(logits, labels, wrong, left) < _surprise(logits, labels, wrong, right):
             high = right
         else:
             low = left
@@ -96,88 +129,32 @@ def fit_prediction_set(chances: Chances, labels: NDArray[np.int64], coverage: fl
     return PredictionSet(coverage=coverage, threshold=_rounded_down(least))
 
 
-def fit_chance(food: NDArray[np.float64], rest: NDArray[np.float64], steps: int = 50) -> Logistic:
-    """Return the logistic curve that tells both apart most likely, each side weighing half (Newton's method)."""
-    scores = np.concatenate([food, rest])
-    centre, spread = scores.mean(), scores.std()
-    inputs = np.stack([(scores - centre) / spread, np.ones_like(scores)], axis=1)
-    wanted = np.repeat([1.0, 0.0], [len(food), len(rest)])
-    weights = np.repeat([0.5 / len(food), 0.5 / len(rest)], [len(food), len(rest)])
-    line = np.zeros(2)
-    for _ in range(steps):
-        chance = 1 / (1 + np.exp(-np.clip(inputs @ line, -30, 30)))
-        slope = inputs.T @ (weights * (wanted - chance)) - RIDGE * line
-        bend = (inputs * (weights * chance * (1 - chance))[:, np.newaxis]).T @ inputs + RIDGE * np.eye(2)
-        line += np.linalg.solve(bend, slope)
-    steepness = line[0] / spread
-    return Logistic(slope=round(float(steepness), 4), midpoint=round(float(centre - line[1] / steepness), 4))
+def _surprise(logits: Logits, labels: Labels, wrong: float, temperature: float) -> float:
+    """Return the mean negative log-likelihood, in nats, of labels of which a share is ``wrong``."""
+    chances = probabilities(logits, temperature)
+    true = chances[np.arange(len(labels)), labels]
+    known = (1 - wrong) * true + wrong * (1 - true) / (chances.shape[1] - 1)
+    return float(-np.log(np.maximum(known, 1e-300)).mean())
 
 
-def threshold(scores: NDArray[np.float64], kept: float = FOOD_KEPT) -> float:
-    """Return the score that ``kept`` of the food reaches."""
-    return float(np.quantile(scores, 1 - kept))
+def _learnt(data: Path, held: Path) -> list[Sample]:
+    """Return some of the photos that the network was trained on."""
+    out = {sample.id for sample in held_out(data, held)[1]}
+    some = [*list(sharp(data, "train"))[::EVERY_SHARP], *tiles(data, "train", every=EVERY_TILE)]
+    return [sample for sample in some if sample.id not in out]
 
 
-class Fresh(NamedTuple):
-    """Photos that fit nothing: logits, and labels of the dishes."""
-
-    sharp: Logits
-    sharp_labels: NDArray[np.int64]
-    small: Logits
-    small_labels: NDArray[np.int64]
-    not_food: Logits
-
-    @classmethod
-    def of(cls, engine: Engine, recipe: Preprocessing, data: Path) -> "Fresh":
-        """Run the test photos, one tile in ten, and ``not-food/holdout``."""
-        sharp_ones, small_ones = list(sharp(data, "test")), list(tiles(data, "test", every=10))
-        rest = run(engine, recipe, list(not_food(data, "holdout")))
-        return cls(
-            run(engine, recipe, sharp_ones),
-            labels_of(sharp_ones),
-            run(engine, recipe, small_ones),
-            labels_of(small_ones),
-            rest,
-        )
-
-    def print_calibration(self, temperature: float) -> None:
-        """Print what the temperature is worth on dishes."""
-        for name, logits, labels in self._dishes():
-            for t in (1.0, temperature):
-                print(f"{name}, T={t}: ECE {100 * ece(logits, labels, t):.2f} %, NLL {nll(logits, labels, t):.3f}")
-
-    def print_coverage(self, promise: PredictionSet, temperature: float) -> None:
-        """Print how often the sets hold the true dish, and how large they are."""
-        print(f"prediction sets of {100 * promise.coverage:g} %: every dish from {promise.threshold}")
-        for name, logits, labels in self._dishes():
-            inside = probabilities(logits, temperature) >= promise.threshold
-            covered, sizes = inside[np.arange(len(labels)), labels], inside.sum(axis=1)
-            print(f"{name}: hold the dish in {_percent(wilson(int(covered.sum()), len(covered)))}; {_spread(sizes)}")
-            print(f"  worst classes: {_worst(covered, labels)}")
-
-    def _dishes(self) -> list[tuple[str, Logits, NDArray[np.int64]]]:
-        return [
-            ("sharp/test", self.sharp, self.sharp_labels),
-            ("1 in 10 of food64/test", self.small, self.small_labels),
-        ]
+def _print_calibration(name: str, seen: Seen, temperatures: tuple[float, ...]) -> None:
+    for t in temperatures:
+        error, surprise = ece(seen.logits, seen.labels, t), nll(seen.logits, seen.labels, t)
+        print(f"{name}, T={t}: ECE {100 * error:.2f} %, NLL {surprise:.3f}")
 
 
-def _fit_not_food(food: Logits, fit: Logits, fresh: Fresh, temperature: float) -> NotFood:
-    """Choose score and threshold on ``food`` and ``fit``; print what fresh photos make of them."""
-    print("| score | AUROC on fit | threshold | not-food/fit let through | not-food/holdout | sharp/test kept |")
-    print("|---|---|---|---|---|---|")
-    areas: dict[ScoreName, float] = {}
-    for name in get_args(ScoreName):
-        known, *others = (food_scores(logits, name, temperature) for logits in (food, fit, fresh.not_food, fresh.sharp))
-        areas[name], least = auroc(known, others[0]), threshold(known)
-        shares = (_percent(wilson(int((scores >= least).sum()), len(scores))) for scores in others)
-        print(f"| {name} | {areas[name]:.4f} | {least:.4f} | {' | '.join(shares)} |")
-    best = max(areas, key=areas.__getitem__)
-    known, rest, unknown = (food_scores(logits, best, temperature) for logits in (food, fit, fresh.not_food))
-    chance = fit_chance(known, rest)
-    means = (float(chance_of_food(scores, chance).mean()) for scores in (known, rest, unknown))
-    print("mean chance of food: held out {:.2f}, not-food/fit {:.2f}, not-food/holdout {:.2f}".format(*means))
-    return NotFood(score=best, threshold=round(threshold(known), 4), chance=chance)
+def _print_coverage(name: str, seen: Seen, promise: PredictionSet, temperature: float) -> None:
+    inside = probabilities(seen.logits, temperature) >= promise.threshold
+    covered, sizes = inside[np.arange(len(seen.labels)), seen.labels], inside.sum(axis=1)
+    print(f"{name}: hold the dish in {_percent(wilson(int(covered.sum()), len(covered)))}; {_spread(sizes)}")
+    print(f"  worst classes: {_worst(covered, seen.labels)}")
 
 
 def _spread(sizes: NDArray[np.int64]) -> str:

@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from food_vision.errors import StartupError
 from food_vision.model.bundle import SUFFIX, Metadata, write_derived
-from food_vision.model.keras import load_keras, logits_model
+from food_vision.model.keras import load_keras, network
 from food_vision.model.own import metadata_of_labels
 from training.checkpoint import WEIGHTS, read_metadata
 
@@ -48,14 +48,14 @@ def export(weights: Path, labels: Path | None = None) -> Path:
         raise StartupError(f"{weights} takes {side} pixels but its metadata says {metadata.preprocessing.size}.")
     derived = weights.with_suffix(SUFFIX)
     sha256 = hashlib.sha256(weights.read_bytes()).hexdigest()
-    write_derived(derived, tflite(logits_model(model), side), sha256, outputs, metadata)
+    write_derived(derived, tflite(network(model, weights, metadata), side), sha256, outputs, metadata)
     return derived
 
 
-def tflite(logits: keras.Model, side: int, batch: int | None = 1) -> bytes:
-    """Convert a model that gives logits; the result takes ``uint8[batch, side, side, 3]``."""
+def tflite(body: keras.Model, side: int, batch: int | None = 1) -> bytes:
+    """Convert a model of RGB photos ``float32[N, side, side, 3]``; the result takes ``uint8[batch, side, side, 3]``."""
     photo = keras.Input((side, side, 3), batch_size=batch, dtype="uint8", name="photo")
-    network = keras.Model(photo, logits(keras.ops.cast(photo, "float32")))
+    network = keras.Model(photo, body(keras.ops.cast(photo, "float32")))
     # By way of a SavedModel on disk: converting the Keras object prints a page of what it saved where.
     with tempfile.TemporaryDirectory() as folder:
         network.export(folder, verbose=False)

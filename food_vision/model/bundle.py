@@ -24,7 +24,8 @@ from food_vision.preprocessing import Preprocessing
 SUFFIX = ".tflite"
 LABEL_FILE = "food_vision.json"
 EXPORT = "python -m training.export"
-ScoreName = Literal["max_probability", "max_logit", "energy", "centred_max_logit", "centred_energy"]
+LogitScore = Literal["max_probability", "max_logit", "energy", "centred_max_logit", "centred_energy"]
+ScoreName = Literal[LogitScore, "probe"]
 
 
 class _Frozen(BaseModel):
@@ -35,8 +36,10 @@ class NotFood(_Frozen):
     """How a photo without food is told: by a score that falls below a threshold.
 
     Attributes:
-        score: ``max_probability`` (calibrated), ``max_logit``, ``energy`` (log-sum-exp of the logits), or one of the
-            last two ``centred``: of the logits less their mean.
+        score: ``probe``, which the graph puts out behind the logits: a weighted sum of what the last layer sees, whose
+            weights stand in the Keras file (docs/decisions/009-not-food.md). Or one of the logits' own:
+            ``max_probability`` (calibrated), ``max_logit``, ``energy`` (their log-sum-exp), or one of the last two
+            ``centred``: of the logits less their mean.
         threshold: Least score of food.
         chance: How the score becomes the chance of food; ``None`` where that was not fitted.
     """
@@ -127,6 +130,16 @@ class Metadata(_Frozen):
         """Whether scores mean what they say: only where their error was measured is that known."""
         return bool(self.calibration)
 
+    @property
+    def has_probe(self) -> bool:
+        """Whether the graph puts out a score of food behind the logits."""
+        return self.not_food is not None and self.not_food.score == "probe"
+
+    @property
+    def outputs(self) -> int:
+        """How many numbers the graph puts out for a photo."""
+        return len(self.classes) + self.has_probe
+
     @model_validator(mode="after")
     def _names_fit(self) -> "Metadata":
         if len(self.classes) != len(self.display_names):
@@ -137,7 +150,11 @@ class Metadata(_Frozen):
 
 
 class Label(_Frozen):
-    """What stands in the derived file's archive: the metadata and which files it belongs to."""
+    """What stands in the derived file's archive: the metadata and which files it belongs to.
+
+    Attributes:
+        outputs: How many dishes the Keras file knows.
+    """
 
     format: Literal[1] = 1
     weights_sha256: str

@@ -12,7 +12,8 @@ from food_vision.processors import usable_processors
 from food_vision.settings import Settings
 
 Batch = NDArray[np.uint8]
-Logits = NDArray[np.float32]
+Outputs = NDArray[np.float32]
+"""A row per photo: its logits, and behind them the probe's score of food where the model has one (``has_probe``)."""
 
 
 class Engine(Protocol):
@@ -21,8 +22,8 @@ class Engine(Protocol):
     name: str
     """What it is and in which version, such as ``LiteRT 2.3.0``."""
 
-    def predict(self, batch: Batch) -> Logits:
-        """Return logits ``float32[N, classes]`` for RGB photos ``uint8[N, S, S, 3]``; N is 1 or more.
+    def predict(self, batch: Batch) -> Outputs:
+        """Return ``float32[N, outputs]`` for RGB photos ``uint8[N, S, S, 3]``; N is 1 or more.
 
         Raises:
             ValueError: when the batch has another shape or type.
@@ -37,10 +38,11 @@ def open_engine(bundle: Bundle, settings: Settings) -> Engine:
     """
     threads = settings.inference_threads or usable_processors()
     engine = _open(bundle, settings.engine, threads)
-    side, classes = bundle.preprocessing.size, len(bundle.metadata.classes)
+    side, metadata = bundle.preprocessing.size, bundle.metadata
     shape = engine.predict(np.zeros((1, side, side, 3), np.uint8)).shape
-    if shape != (1, classes):
-        raise StartupError(f"{bundle.weights} has {shape[-1]} outputs but {classes} labels.")
+    if shape != (1, metadata.outputs):
+        probe = " and a score of food" * metadata.has_probe
+        raise StartupError(f"{bundle.weights} has {shape[-1]} outputs but {len(metadata.classes)} labels{probe}.")
     return engine
 
 

@@ -5,13 +5,19 @@ import re
 from pathlib import Path
 from typing import Any
 
+import h5py
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from food_vision.errors import StartupError
-from food_vision.model.bundle import Bundle
-from food_vision.model.engine import Batch, Logits, check_batch
+from food_vision.model.bundle import Bundle, Metadata
+from food_vision.model.engine import Batch, Outputs, check_batch
+
+PROBE = "food_vision_probe"
+"""Attribute of the Keras file: ``float32[F + 1]``, a weight for each of the features that its last layer sees, and a
+bias."""
 
 HALF = re.compile(r'"mixed_b?float16"')
 LEAST = 1e-30
@@ -31,11 +37,11 @@ class KerasEngine:
         with contextlib.suppress(RuntimeError):  # TensorFlow runs already, with the threads it has
             tf.config.threading.set_intra_op_parallelism_threads(threads)
         self._side = bundle.preprocessing.size
-        body = logits_model(load_keras(bundle.weights))
+        body = network(load_keras(bundle.weights), bundle.weights, bundle.metadata)
         self._run = tf.function(lambda photos: body(tf.cast(photos, tf.float32), training=False), reduce_retracing=True)
 
-    def predict(self, batch: Batch) -> Logits:
-        """Return logits ``float32[N, classes]`` for RGB photos ``uint8[N, S, S, 3]``."""
+    def predict(self, batch: Batch) -> Outputs:
+        """Return ``float32[N, outputs]`` for RGB photos ``uint8[N, S, S, 3]``."""
         check_batch(batch, self._side)
         return np.asarray(self._run(tf.constant(batch)), np.float32)
 
@@ -62,6 +68,44 @@ def load_keras(weights: Path) -> Any:  # noqa: ANN401 - Keras is untyped
         # What Keras raises depends on where in the file it stumbles: OSError, ValueError, TypeError, KeyError ...
         reason = str(error).strip().splitlines()[0]
         raise StartupError(f"{weights} is not a Keras model that Keras {keras.__version__} loads: {reason}") from error
+
+
+def network(model: Any, weights: Path, metadata: Metadata) -> Any:  # noqa: ANN401 - Keras is untyped
+    """Return what engines run: a classifier's logits, and the probe behind them where the metadata names it.
+
+    Raises:
+        StartupError: when the model does not end in a softmax or in logits, or its file has no probe that fits it.
+    """
+    logits = logits_model(model)
+    return with_probe(logits, read_probe(weights)) if metadata.has_probe else logits
+
+
+def read_probe(weights: Path) -> NDArray[np.float32]:
+    """Return the probe of a Keras file, ``float32[F + 1]``.
+
+    Raises:
+        StartupError: when it has none.
+    """
+    with h5py.File(weights) as file:
+        if PROBE not in file.attrs:
+            raise StartupError(f"{weights} names a probe for its score of food but has none.")
+        return np.asarray(file.attrs[PROBE], np.float32)
+
+
+def with_probe(logits: Any, probe: NDArray[np.float32]) -> Any:  # noqa: ANN401 - Keras is untyped
+    """Give the last layer of a model one output more: it costs nothing that could be measured.
+
+    Raises:
+        StartupError: when that layer is not a dense one of as many features as the probe has weights.
+    """
+    last = logits.layers[-1]
+    if not isinstance(last, keras.layers.Dense) or last.kernel.shape[0] + 1 != len(probe):
+        raise StartupError(f"The probe's {len(probe) - 1} weights do not fit the model's last layer, {last.name!r}.")
+    kernel, bias = last.get_weights()
+    wider = keras.layers.Dense(last.units + 1, name="classifier_and_probe")
+    outputs = wider(last.input)
+    wider.set_weights([np.column_stack([kernel, probe[:-1]]), np.append(bias, probe[-1])])
+    return keras.Model(logits.inputs, outputs)
 
 
 def logits_model(model: Any) -> Any:  # noqa: ANN401 - Keras is untyped

@@ -7,7 +7,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from food_vision.errors import StartupError
 from food_vision.model.bundle import EXPORT, Bundle
-from food_vision.model.engine import Batch, Logits, check_batch
+from food_vision.model.engine import Batch, Outputs, check_batch
 
 
 class LiteRT:
@@ -25,17 +25,17 @@ class LiteRT:
         self._interpreter.allocate_tensors()
         self._input = self._interpreter.get_input_details()[0]["index"]
         output = self._interpreter.get_output_details()[0]
-        self._output, self._classes = output["index"], int(output["shape"][-1])
+        self._output, self._width = output["index"], int(output["shape"][-1])
 
-    def predict(self, batch: Batch) -> Logits:
-        """Return logits ``float32[N, classes]`` for RGB photos ``uint8[N, S, S, 3]``."""
+    def predict(self, batch: Batch) -> Outputs:
+        """Return ``float32[N, outputs]`` for RGB photos ``uint8[N, S, S, 3]``."""
         check_batch(batch, self._side)
-        logits = np.empty((len(batch), self._classes), np.float32)
-        for row, photo in zip(logits, batch, strict=True):
+        outputs = np.empty((len(batch), self._width), np.float32)
+        for row, photo in zip(outputs, batch, strict=True):
             self._interpreter.set_tensor(self._input, photo[np.newaxis])
             self._interpreter.invoke()
             row[:] = self._interpreter.get_tensor(self._output)[0]
-        return logits
+        return outputs
 
 
 def open_model(bundle: Bundle, threads: int) -> LiteRT:

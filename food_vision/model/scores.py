@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from food_vision.errors import InternalError
-from food_vision.model.bundle import Bundle, Logistic, NotFood, PredictionSet, ScoreName
+from food_vision.model.bundle import Bundle, Logistic, LogitScore, NotFood, PredictionSet
 
 Floats = NDArray[np.floating]
 
@@ -40,40 +40,49 @@ class Scores:
 
 
 class Scorer:
-    """Reads logits with a model's labels and constants."""
+    """Reads what an engine puts out with a model's labels and constants."""
 
     def __init__(self, bundle: Bundle) -> None:
         self._names = bundle.display_names
+        self._outputs = bundle.metadata.outputs
         self._temperature = bundle.metadata.temperature
         self._not_food: NotFood | None = bundle.metadata.not_food
         self._set: PredictionSet | None = bundle.metadata.prediction_set
 
-    def score(self, logits: Floats) -> Scores:
-        """Return the scores of one photo's logits, ``float[classes]``.
+    def score(self, outputs: Floats) -> Scores:
+        """Return the scores of what the engine put out for one photo, ``float[outputs]``.
 
         Raises:
-            InternalError: when a logit is no finite number: such an answer would be nonsense dressed as a number.
+            InternalError: when one is no finite number: such an answer would be nonsense dressed as a number.
         """
-        if logits.shape != (len(self._names),) or not np.isfinite(logits).all():
+        if outputs.shape != (self._outputs,) or not np.isfinite(outputs).all():
             raise InternalError(
-                internal=f"the engine gave logits {logits.shape} that are not {len(self._names)} numbers"
+                internal=f"the engine gave outputs {outputs.shape} that are not {self._outputs} numbers"
             )
-        chances = probabilities(logits, self._temperature)
+        chances = probabilities(self.logits(outputs), self._temperature)
         order = np.argsort(-chances, kind="stable")
         ranked = tuple(Ranked(self._names[index], float(chances[index])) for index in order)
-        return Scores(ranked, *self._prediction_set(ranked), *self._food(logits))
+        return Scores(ranked, *self._prediction_set(ranked), *self._food(outputs))
+
+    def logits(self, outputs: Floats) -> Floats:
+        """Return the dishes' logits among outputs, ``float[..., outputs]``."""
+        return outputs[..., : len(self._names)]
 
     def _prediction_set(self, ranked: tuple[Ranked, ...]) -> tuple[tuple[str, ...] | None, float | None]:
         if self._set is None:
             return None, None
         return tuple(dish for dish, score in ranked if score >= self._set.threshold), self._set.coverage
 
-    def _food(self, logits: Floats) -> tuple[bool | None, float | None]:
+    def _food(self, outputs: Floats) -> tuple[bool | None, float | None]:
         if self._not_food is None:
             return None, None
-        score = float(food_scores(logits, self._not_food.score, self._temperature))
-        chance = self._not_food.chance
+        score, chance = self._food_score(outputs, self._not_food), self._not_food.chance
         return score >= self._not_food.threshold, None if chance is None else float(chance_of_food(score, chance))
+
+    def _food_score(self, outputs: Floats, rule: NotFood) -> float:
+        if rule.score == "probe":
+            return float(outputs[-1])
+        return float(food_scores(self.logits(outputs), rule.score, self._temperature))
 
 
 def probabilities(logits: Floats, temperature: float) -> NDArray[np.float64]:
@@ -83,7 +92,7 @@ def probabilities(logits: Floats, temperature: float) -> NDArray[np.float64]:
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
 
 
-def food_scores(logits: Floats, name: ScoreName, temperature: float) -> NDArray[np.float64]:
+def food_scores(logits: Floats, name: LogitScore, temperature: float) -> NDArray[np.float64]:
     """Return a score over the last axis that is high for food; logits are taken as they are, not divided.
 
     Centred scores take the logits' mean away first: probabilities do not depend on it, so that training leaves it free,

@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 from food_vision.admission import Place
 
 Pixels = NDArray[np.uint8]
-Logits = NDArray[np.float32]
+Outputs = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
 class Inferred:
-    """One photo's logits, float32[classes], and how long it waited and ran, in seconds."""
+    """What the model puts out for a photo, ``float32[outputs]``, and how long it waited and ran, in seconds."""
 
-    logits: Logits
+    outputs: Outputs
     queued: float
     ran: float
 
@@ -41,11 +41,11 @@ class Batcher:
     """Gathers photos into batches and runs them one batch after the other.
 
     Args:
-        run: ``uint8[N,S,S,3] -> float32[N,classes]``; called in the inference thread only.
+        run: ``uint8[N,S,S,3] -> float32[N,outputs]``; called in the inference thread only.
         max_batch: Most photos in one run.
     """
 
-    def __init__(self, run: Callable[[Pixels], Logits], max_batch: int) -> None:
+    def __init__(self, run: Callable[[Pixels], Outputs], max_batch: int) -> None:
         self._run = run
         self._max_batch = max_batch
         self._waiting: deque[_Job] = deque()
@@ -53,7 +53,7 @@ class Batcher:
         self._drain: asyncio.Task[None] | None = None
 
     async def infer(self, pixels: Pixels, place: Place) -> Inferred:
-        """Return the logits of one photo, ``uint8[S,S,3]``.
+        """Return what the model puts out for a photo, ``uint8[S,S,3]``.
 
         Raises:
             Exception: whatever the engine raised for the batch.
@@ -89,9 +89,9 @@ class Batcher:
         started = time.perf_counter()
         try:
             pixels = np.stack([job.pixels for job in batch])
-            logits = await asyncio.get_running_loop().run_in_executor(self._thread, self._run, pixels)
+            outputs = await asyncio.get_running_loop().run_in_executor(self._thread, self._run, pixels)
             # Before anyone is answered: with a row too few or too many, no row is known to be anyone's.
-            answers = list(zip(batch, logits, strict=True))
+            answers = list(zip(batch, outputs, strict=True))
         except Exception as error:
             for job in batch:
                 if not job.answer.done():

@@ -79,7 +79,7 @@ class Explained:
 class _Known:
     """What the cache keeps of a photo; the rest of an answer is made from it."""
 
-    logits: NDArray[np.float32]
+    outputs: NDArray[np.float32]
     photo: Original
 
 
@@ -149,7 +149,7 @@ class Predictor:
             self._metrics.looked_up(known is not None)
             if known is None:
                 return await self._look(data, place, key)
-            return Answer(self._scorer.score(known.logits), known.photo, Timings(0.0, 0.0, 0.0))
+            return Answer(self._scorer.score(known.outputs), known.photo, Timings(0.0, 0.0, 0.0))
 
     async def predict_anew(self, data: bytes) -> Answer:
         """Do as ``predict`` does, but never answer from the cache: a probe wants to know whether the model works."""
@@ -176,14 +176,15 @@ class Predictor:
         """
         with self._metrics.photo(), self._explanations.place() as turn:
             with self.admission.place(len(data)) as place:
-                decoded, answer, logits = await self._see(data, place)
+                decoded, answer, outputs = await self._see(data, place)
             ranked = next((known for known in answer.scores.ranked if known.dish == (dish or known.dish)), None)
             if ranked is None:
                 raise LookupError(dish)
             async with self._explaining:
                 with self._metrics.timed("explain"):
                     hidden = await self._infer_all(with_parts_hidden(decoded.pixels), turn)
-        cells = weights(logits, hidden, self.bundle.display_names.index(ranked.dish))
+        of_dishes = self._scorer.logits
+        cells = weights(of_dishes(outputs), of_dishes(hidden), self.bundle.display_names.index(ranked.dish))
         return Explained(answer, *ranked, cells, decoded.pixels)
 
     async def draw(self, explained: Explained) -> bytes:
@@ -197,10 +198,10 @@ class Predictor:
         self._batcher.close()
 
     async def _look(self, data: bytes, place: Place, key: str | None = None) -> Answer:
-        _, answer, logits = await self._see(data, place)
+        _, answer, outputs = await self._see(data, place)
         if key is not None:
             # A copy: the row is a view that would keep its whole batch in memory.
-            self._cache.put(key, _Known(logits.copy(), answer.photo), logits.nbytes)
+            self._cache.put(key, _Known(outputs.copy(), answer.photo), outputs.nbytes)
             self._metrics.cache_holds(self._cache.bytes_kept)
         return answer
 
@@ -212,19 +213,19 @@ class Predictor:
         inferred = await self._batcher.infer(decoded.pixels, place)
         photo = Original(decoded.width, decoded.height, decoded.format, sha256)
         answer = Answer(self._score(inferred), photo, Timings(decoding, inferred.queued, inferred.ran))
-        return decoded, answer, inferred.logits
+        return decoded, answer, inferred.outputs
 
     async def _infer_all(self, photos: Iterator[NDArray[np.uint8]], place: Place) -> NDArray[np.float32]:
-        """Return the logits of many, ``float32[N, classes]``; no more wait at a time than go into one batch."""
+        """Return the outputs of many, ``float32[N, outputs]``; no more wait at a time than go into one batch."""
         rows: list[Inferred] = []
         while chunk := list(islice(photos, self._max_batch)):
             rows += await asyncio.gather(*(self._batcher.infer(pixels, place) for pixels in chunk))
-        return np.stack([row.logits for row in rows])
+        return np.stack([row.outputs for row in rows])
 
     def _score(self, inferred: Inferred) -> Scores:
         self._metrics.took("queue", inferred.queued)
         self._metrics.took("inference", inferred.ran)
-        scores = self._scorer.score(inferred.logits)
+        scores = self._scorer.score(inferred.outputs)
         self.last_answer = time.monotonic()
         return scores
 
