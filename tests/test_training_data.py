@@ -184,7 +184,7 @@ def test_the_keras_file_has_the_arrays_of_the_checkpoint_by_name_and_shape() -> 
         pytest.param("training.train cpu_forty_minutes", "torch", id="train"),
         pytest.param("benchmarks.resize", "torch", id="resize"),
         pytest.param("training.imagenet", "torch", id="imagenet"),
-        pytest.param("training.compare", "torch", id="compare"),
+        pytest.param("training.compare --folder none", "torch", id="compare"),
         pytest.param("training.left_out weights.npz", "torch", id="left out"),
         pytest.param("benchmarks.explanations", "keras", id="explanations"),
     ],
