@@ -123,7 +123,7 @@ def logits_model(model: Any) -> Any:  # noqa: ANN401 - Keras is untyped
     last = model.layers[-1]
     if activation == "softmax" and isinstance(last, keras.Model):
         # Put behind a rescaling, say. Its probabilities' logarithms differ from its logits by a summand only.
-        return keras.Model(model.inputs, keras.ops.log(keras.ops.maximum(model.output, LEAST)))
+        return keras.Model(model.inputs, keras.ops.log(keras.ops.maximum(model.outputs[0], LEAST)))
     if activation == "softmax" and isinstance(last, keras.layers.Softmax | keras.layers.Activation):
         return keras.Model(model.inputs, last.input)
     if activation == "softmax":
