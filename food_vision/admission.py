@@ -133,6 +133,8 @@ async def run_holding(
 ) -> Result:
     """Do work in a thread that holds places until it has truly ended, also when the caller has long left."""
     loop = asyncio.get_running_loop()
+    # Before the places are held: a pool that takes no more work would keep them for ever.
+    running = threads.submit(work, *args, **kwargs)
     for place in places:
         place.hold()
 
@@ -145,7 +147,6 @@ async def run_holding(
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(let_go)
 
-    running = threads.submit(work, *args, **kwargs)
     running.add_done_callback(ended)
     # Cancelling the wrapper cancels work that has not started; what has keeps its places until it ends.
     return await asyncio.wrap_future(running)

@@ -1,6 +1,8 @@
 """Admission, batching and their promise: a place is given back when the work has truly ended."""
 
 import asyncio
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +18,7 @@ from food_vision.serving.build import build_predictor
 from food_vision.serving.predictor import Answer
 from food_vision.settings import Settings
 from tests.photos import large_jpeg
+from tests.service import ROOT
 
 Pixels = NDArray[np.uint8]
 Outputs = NDArray[np.float32]
@@ -110,6 +113,37 @@ def test_work_in_a_thread_holds_its_places_after_the_caller_has_gone() -> None:
             await until(lambda: (first.taken, second.taken) == (0, 0))
 
     asyncio.run(scenario())
+
+
+def test_threads_that_take_no_more_work_keep_no_place() -> None:
+    async def scenario() -> None:
+        admission, threads = Admission(1), ThreadPoolExecutor(1)
+        threads.shutdown()
+        for _ in range(3):
+            with admission.place() as place, pytest.raises(RuntimeError):
+                await run_holding((place,), threads, len, "abc")
+        assert admission.taken == 0
+
+    asyncio.run(scenario())
+
+
+AS_NICE_AS_CAN_BE = """
+import os
+from concurrent.futures import ThreadPoolExecutor
+from food_vision.serving.predictor import step_back
+os.nice(19)
+if os.getuid() == 0:
+    os.setuid(65534)
+with ThreadPoolExecutor(1, initializer=step_back) as threads:
+    print(threads.submit(os.getpriority, os.PRIO_PROCESS, 0).result())
+"""
+
+
+def test_decoders_work_in_a_process_that_is_nicer_than_they_would_be() -> None:
+    """``nice python main.py``, without the right to take that back: every decoder ended as it began."""
+    command = [sys.executable, "-c", AS_NICE_AS_CAN_BE]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.returncode) == ("19\n", 0), done.stderr
 
 
 def test_photos_that_wait_for_a_decoder_hold_bounded_bytes() -> None:

@@ -1,6 +1,7 @@
 """The one path from a photo's bytes to an answer; the API, the command line and the benchmarks all take it."""
 
 import asyncio
+import contextlib
 import hashlib
 import math
 import os
@@ -246,4 +247,8 @@ def step_back() -> None:
 
     Decoders keep every processor busy; without this the loop waits its turn behind them, and so do liveness probes.
     """
-    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), DECODER_NICENESS)
+    thread = threading.get_native_id()
+    # A process that is nicer already may not be made less so without a right, and a sandbox may refuse altogether:
+    # both cost a little patience, and must not cost the thread.
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, thread, max(os.getpriority(os.PRIO_PROCESS, thread), DECODER_NICENESS))
