@@ -268,7 +268,7 @@ def extremes() -> Iterator[tuple[str, Make]]:
     for group in (BOMBS, FRAMES, POLYGLOTS):
         yield from group.items()
     for kind in ("JPEG", "PNG", "WEBP"):
-        for name, block in (EXIF | EXIF_TURNS).items():
+        for name, block in {**EXIF, **EXIF_TURNS}.items():
             yield f"{kind}, EXIF: {name}", partial(exif_in, kind, block)
         for name, profile in PROFILES.items():
             yield f"{kind}, profile: {name}", partial(profile_in, kind, profile)
