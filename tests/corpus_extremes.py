@@ -16,6 +16,7 @@ from tests.photos import jpeg_segment, png_chunk, with_jpeg_segments, with_png_c
 
 Make = Callable[[], bytes]
 GOOD_JPEG, GOOD_PNG, GOOD_GIF, GOOD_WEBP = (photos.photo(kind) for kind in ("JPEG", "PNG", "GIF", "WEBP"))
+SMALL_GIF = SEEDS["GIF"]()
 EXIF_TAG, SUB_IFD, GPS_IFD, ORIENTATION = 0x010E, 0x8769, 0x8825, 0x0112
 
 
@@ -114,7 +115,7 @@ def many_webp_chunks(count: int) -> bytes:
 FRAMES: Mapping[str, Make] = {
     "APNG, 1,000 frames": lambda: photos.animation("PNG", 1_000, 16),
     "WebP, 1,000 frames": lambda: photos.animation("WEBP", 1_000, 16, method=0),
-    "GIF, 1,000 frames": lambda: GOOD_GIF[:-1] + b"".join(blocks_of(GOOD_GIF)[1][:-1]) * 999 + b";",
+    "GIF, 1,000 frames": lambda: SMALL_GIF[:-1] + b"".join(blocks_of(SMALL_GIF)[1][:-1]) * 999 + b";",
     "GIF, first frame in a corner": lambda: photos.gif((640, 480), (600, 440, 40, 40), b"\2\x44\1\0"),
     "MPO, 100 pictures": lambda: GOOD_JPEG * 100,
 }
