@@ -30,7 +30,7 @@ def executed(path: Path, **parameters: object) -> nbformat.NotebookNode:
     Raises:
         nbclient.exceptions.CellExecutionError: when a cell fails.
     """
-    notebook = nbformat.read(path, as_version=4)
+    notebook: nbformat.NotebookNode = nbformat.read(path, as_version=4)
     cell = next(cell for cell in notebook.cells if PARAMETERS in cell.metadata.get("tags", ()))
     source = cell.source
     cell.source += "".join(f"\n{name} = {value!r}" for name, value in parameters.items())
