@@ -118,7 +118,7 @@ def _medians(loads: Sequence[Load], processor: float, memory: float) -> Cost:
     def middle(values: Iterable[float]) -> float:
         return statistics.median(list(values))
 
-    rate, refused = middle(load.rate for load in loads), middle(load.failed / load.answers for load in loads)
+    rate, refused = middle(load.rate for load in loads), middle(load.failed / max(load.answers, 1) for load in loads)
     p50, p99 = (middle(load.percentile(percent) for load in loads) for percent in (50, 99))
     return Cost(rate, p50, p99, refused, processor, memory)
 

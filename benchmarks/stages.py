@@ -54,7 +54,7 @@ def main() -> None:
             photos = Photos(origin, len(files))
             with running_ours(Path(name), (BY_LINK, photos.link(0, "first"))) as server:
                 inside = _ask_in_turn(server, photos, 2 if short else ROUNDS)
-    text = report(files, inside, outside)
+        text = report(files, inside, outside)
     print(text)
     if not short:
         write_section(ROOT / "docs" / "benchmarks.md", "stages", text)

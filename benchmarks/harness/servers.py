@@ -18,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 START_TIMEOUT = 120.0
 STOP_TIMEOUT = 20.0
-SESSION, USER_TICKS, SYSTEM_TICKS = 3, 11, 12
+PARENT, SESSION, USER_TICKS, SYSTEM_TICKS = 1, 3, 11, 12
 """Places in ``/proc/PID/stat`` after the name in brackets."""
 
 
@@ -45,24 +45,24 @@ class Server:
 
     Attributes:
         port: On loopback.
-        session: The process group's number; every process that the server starts is in it.
+        process: The number of the process that was started; it leads a session of its own.
         first_answer: Seconds from the start of the process to its first good answer.
         log_file: What it wrote.
     """
 
     port: int
-    session: int
+    process: int
     first_answer: float
     log_file: Path
 
     def processes(self) -> list[int]:
         """Return the numbers of its processes."""
-        return [int(entry.name) for entry in Path("/proc").glob("[0-9]*") if _stat(entry, SESSION) == self.session]
+        return sorted(_family(self.process))
 
     def processor_seconds(self) -> float:
         """Return the processor time of all its processes so far, user and system."""
-        ticks = sum(_stat(Path(f"/proc/{n}"), field) for n in self.processes() for field in (USER_TICKS, SYSTEM_TICKS))
-        return ticks / os.sysconf("SC_CLK_TCK")
+        stats = [stat for number in self.processes() if (stat := _stats(Path(f"/proc/{number}")))]
+        return sum(int(stat[USER_TICKS]) + int(stat[SYSTEM_TICKS]) for stat in stats) / os.sysconf("SC_CLK_TCK")
 
     def megabytes(self, kind: str = "Rss") -> float:
         """Return the memory of all its processes; ``kind`` is ``Rss`` or ``Pss``."""
@@ -131,14 +131,24 @@ def _wait_for_answer(process: subprocess.Popen[bytes], port: int, log_file: Path
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGTERM)
+    family = _family(process.pid)
+    process.terminate()
     with suppress(subprocess.TimeoutExpired):
         process.wait(STOP_TIMEOUT)
-    # Workers may outlive the process that started them; all are in its group.
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
+    # Workers may outlive the process that started them.
+    for member in family:
+        with suppress(ProcessLookupError):
+            os.kill(member, signal.SIGKILL)
     process.wait()
+
+
+def _family(process: int) -> set[int]:
+    """Return a process, those of its session, and whatever they started: some start workers in further sessions."""
+    stats = {int(entry.name): _stats(entry) for entry in Path("/proc").glob("[0-9]*")}
+    family = {number for number, stat in stats.items() if stat and int(stat[SESSION]) == process} | {process}
+    while more := {n for n, stat in stats.items() if stat and int(stat[PARENT]) in family} - family:
+        family |= more
+    return family
 
 
 def _clean() -> dict[str, str]:
@@ -148,11 +158,12 @@ def _clean() -> dict[str, str]:
     return {name: value for name, value in kept.items() if not name.lower().endswith("_proxy")}
 
 
-def _stat(process: Path, field: int) -> int:
+def _stats(process: Path) -> list[str]:
+    """Return what the kernel says of a process, from its state on; nothing when it has ended."""
     try:
-        return int((process / "stat").read_text().rpartition(")")[2].split()[field])
-    except (OSError, IndexError):  # it has ended
-        return 0
+        return (process / "stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []
 
 
 def _kilobytes(process: int, kind: str) -> int:
