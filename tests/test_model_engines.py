@@ -3,7 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from PIL import Image
 
 from food_vision.errors import StartupError
 from food_vision.intake.decode import decode
-from food_vision.model.bundle import Bundle, load_bundle
+from food_vision.model.bundle import Bundle, Precision, load_bundle
 from food_vision.model.engine import Engine, open_engine
 from food_vision.model.scores import Scorer, probabilities
 from food_vision.settings import Settings
@@ -23,6 +23,20 @@ WEIGHTS = ROOT / "food-vision-model.h5"
 SHARP = ROOT.parent / "shared" / "data" / "sharp" / "test"
 EVERY = 60
 Pixels = NDArray[np.uint8]
+
+
+class Agreement(NamedTuple):
+    """How far the engines may be apart: in a logit, in a probability, and on how many photos in the first answer."""
+
+    logit: float
+    chance: float
+    same: float
+
+
+AGREEMENT: dict[Precision, Agreement] = {
+    "float32": Agreement(logit=1e-4, chance=1e-5, same=1),
+    "int8": Agreement(logit=3, chance=0.75, same=0.75),  # docs/decisions/011-int8.md
+}
 
 
 @pytest.fixture(scope="module")
@@ -48,12 +62,13 @@ def photos(bundle: Bundle) -> Pixels:
     return np.stack([decode(data, bundle.preprocessing).pixels for data in files])
 
 
-def test_engines_agree(fast: Engine, keras: Engine, photos: Pixels) -> None:
+def test_engines_agree(bundle: Bundle, fast: Engine, keras: Engine, photos: Pixels) -> None:
+    limits = AGREEMENT[bundle.precision]
     ours, theirs = fast.predict(photos), keras.predict(photos)
     assert ours.dtype == theirs.dtype == np.float32
-    np.testing.assert_allclose(ours, theirs, atol=1e-4)
-    np.testing.assert_array_equal(ours.argmax(axis=1), theirs.argmax(axis=1))
-    np.testing.assert_allclose(probabilities(ours, 1), probabilities(theirs, 1), atol=1e-5)
+    np.testing.assert_allclose(ours, theirs, atol=limits.logit)
+    assert (ours.argmax(axis=1) == theirs.argmax(axis=1)).mean() >= limits.same
+    np.testing.assert_allclose(probabilities(ours, 1), probabilities(theirs, 1), atol=limits.chance)
 
 
 def test_real_photos_are_recognised(fast: Engine, bundle: Bundle) -> None:
@@ -92,7 +107,7 @@ def test_other_shapes_and_types_are_refused(kind: str, request: pytest.FixtureRe
         engine.predict(batch)
 
 
-def test_the_tutorials_lines_work(bundle: Bundle, fast: Engine, tmp_path: Path) -> None:
+def test_the_tutorials_lines_work(bundle: Bundle, keras: Engine, tmp_path: Path) -> None:
     import tensorflow as tf
 
     path = tmp_path / "photo.png"
@@ -104,7 +119,7 @@ def test_the_tutorials_lines_work(bundle: Bundle, fast: Engine, tmp_path: Path) 
     assert chances.shape == (1, 101)
     assert chances.sum() == pytest.approx(1, abs=1e-5)
     with Image.open(path) as same:
-        outputs = fast.predict(np.asarray(same)[np.newaxis])
+        outputs = keras.predict(np.asarray(same)[np.newaxis])
     expected = probabilities(Scorer(bundle).logits(outputs), 1)
     np.testing.assert_allclose(chances, expected, atol=1e-5)
 

@@ -106,7 +106,8 @@ def test_the_line_says_of_each_photo_what_the_others_teach() -> None:
 
 def test_a_line_fitted_to_noise_tells_nothing() -> None:
     random = np.random.default_rng(0)
-    line = fit_line(*(random.normal(0, 1, (100, 90)) for _ in range(3)))
+    learnt, held_out, rest = (random.normal(0, 1, (100, 90)) for _ in range(3))
+    line = fit_line(learnt, held_out, rest)
     assert auroc(line.held_out, line.rest) == pytest.approx(0.5, abs=0.12)
 
 

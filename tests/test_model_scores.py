@@ -92,7 +92,8 @@ def test_the_probe_is_the_output_behind_the_dishes() -> None:
     probing = scorer(not_food=rule)
     scores = probing.score(np.array([0, 2 * LOG2, LOG2, 0], np.float32))
     assert [score for _, score in scores.ranked] == pytest.approx([4 / 7, 2 / 7, 1 / 7])
-    assert (scores.food, scores.food_score) == (True, pytest.approx(3 / 4))
+    assert scores.food is True
+    assert scores.food_score == pytest.approx(3 / 4)
     assert probing.score(np.array([9, 0, 0, -0.6], np.float32)).food is False
     assert probing.logits(np.ones((5, 4), np.float32)).shape == (5, 3)
 

@@ -1,24 +1,31 @@
-"""Make the fast engine's file from a Keras file: ``python -m training.export [WEIGHTS.h5] [--labels LABELS.txt]``.
+"""Make the fast engine's file from a Keras file: ``python -m training.export [WEIGHTS.h5] [--labels FILE] [--int8]``.
 
 Takes any Keras image classifier of RGB photos 0..255, ``float32[N, S, S, 3]``, that ends in a softmax or in logits. One
 without our metadata needs a file of labels, a line each in the order of the outputs; its temperature is then 1 and
-nothing tells food from the rest.
+nothing tells food from the rest. With ``--int8`` the file computes in eight bits (``training/quantise.py``).
 """
 
 import argparse
 import hashlib
 import sys
 import tempfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import keras
 import tensorflow as tf
 
 from food_vision.errors import StartupError
-from food_vision.model.bundle import SUFFIX, Metadata, write_derived
+from food_vision.model.bundle import SUFFIX, Metadata, graph_of, load_bundle, write_derived
 from food_vision.model.keras import load_keras, network
 from food_vision.model.own import metadata_of_labels
-from training.checkpoint import WEIGHTS, read_metadata
+from food_vision.preprocessing import Preprocessing
+from training.checkpoint import WEIGHTS, read_metadata, write_metadata
+from training.data import require_photos
+from training.quantise import Pixels, in_eight_bits, photos_for_ranges
+
+Ranges = Callable[[Preprocessing], Pixels]
 
 
 def main() -> None:
@@ -26,15 +33,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("weights", type=Path, nargs="?", default=WEIGHTS)
     parser.add_argument("--labels", type=Path, help="a label per line, for weights without metadata")
+    parser.add_argument("--int8", action="store_true", help="compute in eight bits; needs the photos")
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--held-out", type=Path, default=Path("../shared/model/held-out.txt"))
+    parser.add_argument("--out", type=Path, help="the file to write (the weights' name with .tflite)")
     arguments = parser.parse_args()
     try:
-        print(export(arguments.weights, arguments.labels))
+        ranges = _ranges(arguments) if arguments.int8 else None
+        print(export(arguments.weights, arguments.labels, ranges, arguments.out))
     except StartupError as error:
         sys.exit(str(error))
 
 
-def export(weights: Path, labels: Path | None = None) -> Path:
-    """Write the derived file beside the weights and return its path.
+def export(
+    weights: Path, labels: Path | None = None, ranges: Ranges | None = None, derived: Path | None = None
+) -> Path:
+    """Write the derived file, beside the weights if nothing else is said, and return its path.
+
+    Args:
+        weights: The Keras file.
+        labels: A label per line, for weights without metadata.
+        ranges: What gives the photos ``uint8[N, S, S, 3]`` for the ranges of eight bits; ``None`` keeps floats.
+        derived: Where to write; the server looks beside the weights only.
 
     Raises:
         StartupError: when the weights cannot be loaded, are no classifier, or do not fit their labels.
@@ -46,10 +66,31 @@ def export(weights: Path, labels: Path | None = None) -> Path:
         raise StartupError(f"{weights} has {outputs} outputs but {len(metadata.classes)} labels.")
     if metadata.preprocessing.size != side:
         raise StartupError(f"{weights} takes {side} pixels but its metadata says {metadata.preprocessing.size}.")
-    derived = weights.with_suffix(SUFFIX)
+    derived = derived or weights.with_suffix(SUFFIX)
     sha256 = hashlib.sha256(weights.read_bytes()).hexdigest()
-    write_derived(derived, tflite(network(model, weights, metadata), side), sha256, outputs, metadata)
+    graph = tflite(network(model, weights, metadata), side)
+    if ranges is None:
+        write_derived(derived, graph, sha256, outputs, metadata)
+    else:
+        graph = in_eight_bits(graph, ranges(metadata.preprocessing))
+        write_derived(derived, graph, sha256, outputs, metadata, "int8")
     return derived
+
+
+def relabel(weights: Path, metadata: Metadata) -> None:
+    """Give weights other metadata that leave the graph as it is, such as figures: the derived file keeps its precision.
+
+    Raises:
+        StartupError: when the two files did not belong together before.
+        ValueError: when the graph would have to be another one.
+    """
+    bundle = load_bundle(weights)
+    if metadata.outputs != bundle.metadata.outputs:
+        raise ValueError(f"the graph has {bundle.metadata.outputs} outputs, not {metadata.outputs}")
+    graph = graph_of(bundle.derived.read_bytes())
+    write_metadata(weights, metadata)
+    sha256 = hashlib.sha256(weights.read_bytes()).hexdigest()
+    write_derived(bundle.derived, graph, sha256, len(metadata.classes), metadata, bundle.precision)
 
 
 def tflite(body: keras.Model, side: int, batch: int | None = 1) -> bytes:
@@ -60,6 +101,11 @@ def tflite(body: keras.Model, side: int, batch: int | None = 1) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         network.export(folder, verbose=False)
         return bytes(tf.lite.TFLiteConverter.from_saved_model(folder).convert())
+
+
+def _ranges(arguments: argparse.Namespace) -> Ranges:
+    require_photos(arguments.data)
+    return partial(photos_for_ranges, arguments.data, arguments.held_out)
 
 
 def _sizes(model: keras.Model, weights: Path) -> tuple[int, int]:

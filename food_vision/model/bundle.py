@@ -24,6 +24,8 @@ from food_vision.preprocessing import Preprocessing
 SUFFIX = ".tflite"
 LABEL_FILE = "food_vision.json"
 EXPORT = "python -m training.export"
+Precision = Literal["float32", "int8"]
+"""What the fast engine computes in."""
 LogitScore = Literal["max_probability", "max_logit", "energy", "centred_max_logit", "centred_energy"]
 ScoreName = Literal[LogitScore, "probe"]
 
@@ -154,12 +156,14 @@ class Label(_Frozen):
 
     Attributes:
         outputs: How many dishes the Keras file knows.
+        precision: Of the graph; the Keras file is always in float32.
     """
 
     format: Literal[1] = 1
     weights_sha256: str
     graph_sha256: str
     outputs: int
+    precision: Precision = "float32"
     metadata: Metadata
 
 
@@ -172,12 +176,14 @@ class Bundle:
         derived: The fast engine's file.
         sha256: Of the weights, hexadecimal.
         metadata: Labels, recipe and constants.
+        precision: Of the fast engine's graph.
     """
 
     weights: Path
     derived: Path
     sha256: str
     metadata: Metadata
+    precision: Precision = "float32"
 
     @property
     def name(self) -> str:
@@ -216,15 +222,23 @@ def load_bundle(weights: Path) -> Bundle:
     if label.outputs != len(label.metadata.classes):
         names = len(label.metadata.classes)
         raise StartupError(f"{weights} has {label.outputs} outputs but {names} labels; {_remedy(weights)}")
-    return Bundle(weights, derived, sha256, label.metadata)
+    return Bundle(weights, derived, sha256, label.metadata, label.precision)
 
 
-def write_derived(path: Path, graph: bytes, weights_sha256: str, outputs: int, metadata: Metadata) -> None:
+def write_derived(
+    path: Path,
+    graph: bytes,
+    weights_sha256: str,
+    outputs: int,
+    metadata: Metadata,
+    precision: Precision = "float32",
+) -> None:
     """Write the fast engine's file: the graph, and the label behind it; the same input gives the same bytes."""
     label = Label(
         weights_sha256=weights_sha256,
         graph_sha256=hashlib.sha256(graph).hexdigest(),
         outputs=outputs,
+        precision=precision,
         metadata=metadata,
     )
     # Behind a flat buffer its readers look at nothing, and an archive is read from its end.
@@ -242,16 +256,21 @@ def read_label(data: bytes, derived: Path, weights: Path) -> Label:
     """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            graph_end = archive.infolist()[0].header_offset
             label = Label.model_validate(json.loads(archive.read(LABEL_FILE)))
     except ValidationError as error:
         where = ".".join(map(str, error.errors()[0]["loc"]))
         raise StartupError(f"{derived} has a label of another format ({where}); {_remedy(weights)}") from error
     except (zipfile.BadZipFile, LookupError, ValueError, NotImplementedError) as error:
         raise StartupError(f"{derived} is damaged or no file of ours; {_remedy(weights)}") from error
-    if hashlib.sha256(data[:graph_end]).hexdigest() != label.graph_sha256:
+    if hashlib.sha256(graph_of(data)).hexdigest() != label.graph_sha256:
         raise StartupError(f"{derived} is damaged; {_remedy(weights)}")
     return label
+
+
+def graph_of(data: bytes) -> bytes:
+    """Return the graph that stands before the label in a derived file."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        return data[: archive.infolist()[0].header_offset]
 
 
 def _read(path: Path, remedy: str) -> bytes:

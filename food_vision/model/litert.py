@@ -19,7 +19,7 @@ class LiteRT:
     """
 
     def __init__(self, bundle: Bundle, threads: int) -> None:
-        self.name = f"LiteRT {version('ai-edge-litert')}"
+        self.name = f"LiteRT {version('ai-edge-litert')}" + ", INT8" * (bundle.precision == "int8")
         self._side = bundle.preprocessing.size
         self._interpreter = Interpreter(model_path=str(bundle.derived), num_threads=threads)
         self._interpreter.allocate_tensors()
