@@ -63,7 +63,7 @@ def first_metadata() -> Metadata:
     """Return what is known of the model before anything is measured."""
     return Metadata(
         name="food-vision",
-        version="1.1.0",
+        version="1.2.0",
         classes=CLASSES,
         display_names=tuple(name.replace("_", " ") for name in CLASSES),
         preprocessing=Preprocessing(fit="crop", filter="bicubic", low_pass=160),  # docs/decisions/002-resize.md

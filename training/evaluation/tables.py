@@ -121,9 +121,10 @@ def precision(found: TwoPrecisions) -> str:
 def agreement(found: Agreement) -> str:
     """Return how alike two engines answer, as a sentence."""
     one, other = found.engines
+    largest = f"{found.largest:.2g}" if found.largest else "less than a millionth"  # facts have six decimals
     return (
         f"{one} against {other}, {found.same.photos:,} photos ({found.photos}): the same first answer in "
-        f"{percent(found.same)} %; the largest difference in a probability is {found.largest:.2g}."
+        f"{percent(found.same)} %; the largest difference in a probability is {largest}."
     )
 
 
