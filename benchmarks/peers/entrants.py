@@ -99,7 +99,7 @@ def entrants(uploads: Sequence[Path]) -> list[Entrant]:
         Entrant(
             "mlserver",
             "MLServer",
-            ("mlserver==1.7.1", *INSIDE),
+            ("mlserver==1.7.1", "uvloop==0.21.0", *INSIDE),  # its workers do not start on uvloop 0.22
             ("{bin}/mlserver", "start", "{folder}"),
             Request("/v2/models/food/infer", JSON, _inference_request()),
             {"PEER_THREADS": "1", **MLSERVER},
