@@ -7,8 +7,8 @@ The blend is what is served.
 
 Hardware: 2 vCPU AMD EPYC (AVX-512, bfloat16); 57 to 67 photos/s, 703 steps, 33,700 photos.
 Expected: the size's effect gone.
-Obtained: held out, sharp 71.5 % and NLL 1.038, tiles 62.5 % and 1.497; half-way from 1.1.0 to it 71.5 % and 1.048, 61.7 %
-and 1.475. Test photos: docs/training.md.
+Obtained: held out, sharp 71.5 % and NLL 1.038, tiles 62.5 % and 1.497; half-way from 1.1.0 to it 71.5 % and 1.048,
+tiles 61.7 % and 1.475. Test photos: docs/training.md.
 """
 
 from training.recipes import Phase, Recipe
