@@ -16,6 +16,8 @@ Result = TypeVar("Result")
 
 CALM = 1.0
 """Seconds without a refusal after which a crowd counts as gone; what ``Retry-After`` tells the refused to wait."""
+TURN_BACK = 0.2
+"""Seconds for which a crowd may still turn back who was let in; who has waited longer is served."""
 
 
 class Admission:
@@ -23,7 +25,8 @@ class Admission:
 
     A queue is there for bursts. Where more come than can be served it stands: it helps nobody, and whoever is let in
     waits for all of it. So from the first refusal on there are only as many places as keep the service at work, until
-    nobody has been refused for a second.
+    nobody has been refused for a second. Once as many have been refused as there are places it is no burst: then those
+    who came just before, and whose work has not begun, are refused too, instead of waiting for all the others.
 
     Used from the event loop only.
 
@@ -48,11 +51,17 @@ class Admission:
         self.limit = limit
         self.max_bytes = max_bytes
         self.name = name
-        self.taken = 0
         self.bytes_held = 0
+        self.inside: dict[Place, None] = {}
         self._crowded_limit = min(crowded_limit or limit, limit)
         self._crowded_until = -math.inf
+        self._refused = 0
         self._clock = clock
+
+    @property
+    def taken(self) -> int:
+        """Places that are taken."""
+        return len(self.inside)
 
     def require_place(self, others: int = 0) -> None:
         """Make sure that there is a place for one caller more than ``others``, who are on their way to one.
@@ -61,9 +70,13 @@ class Admission:
             Overloaded: when there is none.
         """
         now = self._clock()
-        limit = self._crowded_limit if now < self._crowded_until else self.limit
+        is_crowded = now < self._crowded_until
+        limit = self._crowded_limit if is_crowded else self.limit
         if self.taken + others >= limit:
+            self._refused = self._refused + 1 if is_crowded else 1
             self._crowded_until = now + CALM
+            if self._refused == self.limit > self._crowded_limit:
+                self._turn_back(now - TURN_BACK)
             raise Overloaded(internal=f"all {limit} {self.name} are taken")
 
     def place(self, size: int = 0) -> "Place":
@@ -73,10 +86,15 @@ class Admission:
             Overloaded: when no place is free, or no room for the bytes.
         """
         self.require_place()
-        place = Place(self)
+        place = Place(self, self._clock())
         place.add_bytes(size)
-        self.taken += 1
+        self.inside[place] = None
         return place
+
+    def _turn_back(self, who_came_since: float) -> None:
+        for place in list(self.inside):
+            if place.came >= who_came_since:
+                place.turn_back()
 
 
 class Place:
@@ -86,7 +104,11 @@ class Place:
     the last holder has let go. Otherwise callers who give up early could start more work than there are processors.
     """
 
-    def __init__(self, admission: Admission) -> None:
+    def __init__(self, admission: Admission, came: float) -> None:
+        self.came = came
+        self.call_off: Callable[[], bool] | None = None
+        """Calls the work off for which the place is held, and says whether that was still possible."""
+        self._is_turned_back = False
         self._admission = admission
         self._holders = 0
         self._bytes = 0
@@ -111,8 +133,12 @@ class Place:
         """Take a holder away; the last one gives the place back."""
         self._holders -= 1
         if self._holders == 0:
-            self._admission.taken -= 1
+            del self._admission.inside[self]
             self._admission.bytes_held -= self._bytes
+
+    def turn_back(self) -> None:
+        """Refuse the holder after all, unless the work has begun: the block that holds the place ends Overloaded."""
+        self._is_turned_back = self.call_off is not None and self.call_off()
 
     def __enter__(self) -> "Place":
         self.hold()
@@ -122,6 +148,8 @@ class Place:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.let_go()
+        if self._is_turned_back and kind is asyncio.CancelledError:
+            raise Overloaded(internal="turned back: it was no burst") from None
 
 
 async def run_holding(
@@ -137,6 +165,7 @@ async def run_holding(
     running = threads.submit(work, *args, **kwargs)
     for place in places:
         place.hold()
+        place.call_off = running.cancel
 
     def let_go() -> None:
         for place in places:

@@ -3,6 +3,7 @@
 The long form, with its figures, is ``python -m benchmarks.overload``.
 """
 
+import asyncio
 import http.client
 import socket
 import threading
@@ -11,12 +12,14 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmarks.load import post
 from benchmarks.overload import measure, photos_inferred
-from food_vision.admission import CALM, Admission
+from food_vision.admission import CALM, TURN_BACK, Admission, run_holding
 from food_vision.errors import Overloaded
+from food_vision.serving.batching import Batcher, Inferred, Outputs, Pixels
 from tests.figures import eventually, figures, sum_of
 from tests.photos import large_jpeg, photo
 from tests.service import Service, running_service
@@ -52,6 +55,79 @@ def test_a_burst_has_all_places_and_a_crowd_only_a_few() -> None:
     clock.now += CALM
     for _ in range(4):
         admission.place().hold()
+
+
+def crowd(admission: Admission, refusals: int) -> None:
+    """Have so many callers refused."""
+    for _ in range(refusals):
+        with pytest.raises(Overloaded):
+            admission.require_place()
+
+
+@pytest.mark.parametrize(
+    ("places", "crowded_limit", "refusals", "waited", "turned_back"),
+    [
+        pytest.param(4, 1, 3, 0.0, False, id="a burst with a few too many"),
+        pytest.param(4, 1, 4, 0.0, True, id="a crowd"),
+        pytest.param(4, 1, 9, TURN_BACK - 0.01, True, id="a crowd that goes on"),
+        pytest.param(4, 1, 4, TURN_BACK + 0.01, False, id="those who have waited for long are served"),
+        pytest.param(4, 4, 9, 0.0, False, id="places that do not become fewer"),
+    ],
+)
+def test_a_crowd_turns_back_who_came_just_before(
+    places: int, crowded_limit: int, refusals: int, waited: float, turned_back: bool
+) -> None:
+    async def scenario() -> None:
+        clock, go_on = Clock(), threading.Event()
+        admission = Admission(places, crowded_limit=crowded_limit, clock=clock)
+
+        async def work() -> bool:
+            with admission.place() as place:
+                return await run_holding((place,), threads, go_on.wait, 20)
+
+        with ThreadPoolExecutor(1) as threads:
+            callers = [asyncio.create_task(work()) for _ in range(places)]
+            await asyncio.sleep(0)
+            clock.now += waited
+            crowd(admission, refusals)
+            go_on.set()
+            first, *others = await asyncio.gather(*callers, return_exceptions=True)
+        assert first is True, "work that has begun is never called off"
+        assert [isinstance(other, Overloaded) for other in others] == [turned_back] * (places - 1)
+        await asyncio.sleep(0)
+        assert admission.taken == 0
+
+    asyncio.run(scenario())
+
+
+def test_photos_that_wait_for_the_model_are_turned_back_too() -> None:
+    async def scenario() -> None:
+        began, go_on, batches = threading.Event(), threading.Event(), []
+
+        def run(batch: Pixels) -> Outputs:
+            batches.append(len(batch))
+            began.set()
+            go_on.wait(20)
+            return np.ones((len(batch), 1), np.float32)
+
+        admission, batcher = Admission(4, crowded_limit=1, clock=Clock()), Batcher(run, max_batch=1)
+
+        async def infer() -> Inferred:
+            with admission.place() as place:
+                return await batcher.infer(np.zeros((4, 4, 3), np.uint8), place)
+
+        callers = [asyncio.create_task(infer()) for _ in range(4)]
+        await asyncio.sleep(0)
+        await asyncio.to_thread(began.wait, 20)
+        crowd(admission, 4)
+        go_on.set()
+        first, *others = await asyncio.gather(*callers, return_exceptions=True)
+        assert isinstance(first, Inferred)
+        assert all(isinstance(other, Overloaded) for other in others)
+        assert batches == [1]
+        batcher.close()
+
+    asyncio.run(scenario())
 
 
 def test_those_on_their_way_count() -> None:

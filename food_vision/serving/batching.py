@@ -60,6 +60,7 @@ class Batcher:
         """
         job = _Job(pixels, place, asyncio.get_running_loop().create_future(), time.perf_counter())
         place.hold()
+        place.call_off = job.answer.cancel
         self._waiting.append(job)
         if self._drain is None or self._drain.done():
             self._drain = asyncio.create_task(self._run_what_waits())
@@ -82,6 +83,7 @@ class Batcher:
             if job.answer.cancelled():
                 job.place.let_go()
             else:
+                job.place.call_off = None
                 batch.append(job)
         return batch
 
