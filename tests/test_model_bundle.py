@@ -127,7 +127,7 @@ def test_labels_that_do_not_fit_the_graph_are_refused(model: Path) -> None:
     graph = model.with_suffix(".tflite").read_bytes()
     sha256 = hashlib.sha256(model.read_bytes()).hexdigest()
     write_derived(model.with_suffix(".tflite"), graph, sha256, 2, METADATA)
-    with pytest.raises(StartupError, match="has 101 outputs but 2 labels"):
+    with pytest.raises(StartupError, match="has 102 outputs but 2 labels"):  # 101 dishes and the probe
         open_engine(load_bundle(model), Settings())
 
 

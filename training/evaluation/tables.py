@@ -150,9 +150,9 @@ def confusions(found: Dishes) -> str:
 
 
 def all_dishes(found: Sequence[Dishes]) -> str:
-    """Return every dish, the worst of the first set first."""
+    """Return every dish, the worst of the first set first, behind them those that only other sets have."""
     head = ("dish", *(f"{one.photos}: right %, of" for one in found))
-    order = worst(found[0].recall, len(found[0].recall))
+    order = dict.fromkeys(dish for one in found for dish in worst(one.recall, len(one.recall)))
     return table(head, ([_dish(dish), *(_right(one, dish) for one in found)] for dish in order))
 
 
