@@ -138,7 +138,8 @@ def other_test_classes(data: Path) -> None:
     (data / "train").mkdir()
     for name in ("fish_and_chips", "pie", "soup"):
         (data / name).rename(data / "train" / name)
-    fill(data / "test" / "pie")
+    for name in ("pie", "soup"):
+        fill(data / "test" / name)
 
 
 BAD = [
