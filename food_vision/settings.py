@@ -163,7 +163,9 @@ class Settings(BaseSettings):
     queue_limit: int = Field(
         64, ge=1, le=10_000, description="Photos admitted and not yet answered; one more is answered 503."
     )
-    crowded_limit: int = Field(0, ge=0, le=10_000, description="Photos inside while some are refused; 0: decoders + 1.")
+    crowded_limit: int = Field(
+        0, ge=0, le=10_000, description="Photos inside while some are refused; 0: half the decoders."
+    )
     queue_bytes: int = Field(
         256_000_000,
         ge=1_000,

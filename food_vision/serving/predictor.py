@@ -94,7 +94,7 @@ class Predictor:
         decode_threads: Photos decoded at once.
         max_batch: Most photos in one inference.
         queue_limit: Photos inside at once, waiting ones included.
-        crowded_limit: The same while callers are being refused; 0 for one more than decoders.
+        crowded_limit: The same while callers are being refused; 0 for half as many as decoders, one at least.
         queue_bytes: Bytes of their files, all together.
         explain_limit: Explanations inside at once, waiting ones included.
         cache_bytes: Memory for what the model said of photos seen before; 0 for none.
@@ -122,7 +122,7 @@ class Predictor:
         self._limits = limits
         self._memory = MemoryBudget(limits.decode_bytes)
         self._scorer = Scorer(bundle)
-        self.admission = Admission(queue_limit, queue_bytes, crowded_limit=crowded_limit or decode_threads + 1)
+        self.admission = Admission(queue_limit, queue_bytes, crowded_limit=crowded_limit or max(1, decode_threads // 2))
         # An explanation costs 49 photos. One at a time ends soonest for all of them, and leaves room for other photos:
         # 80 at once advanced together and so ran into their deadlines together.
         self._explanations, self._explaining = Admission(explain_limit), asyncio.Lock()
