@@ -7,6 +7,7 @@ ask again, or requests go out at a rate whatever becomes of the earlier ones, as
 import asyncio
 import random
 import time
+from collections import deque
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing import get_context
@@ -118,7 +119,8 @@ class _Crowd:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.heard = Answers()
-        self.free: list[_Caller] = []
+        # In turns: the last one free again would leave others idle until the server closes them, just as they are used.
+        self.free: deque[_Caller] = deque()
         self.callers: set[_Caller] = set()
         self.end = float("inf")
         self._opening: set[asyncio.Task[object]] = set()
@@ -128,7 +130,7 @@ class _Crowd:
         self.end = time.monotonic() + self.plan.seconds
         if self.plan.rate is None:
             while self.free:
-                self.free.pop().ask()
+                self.free.popleft().ask()
             await asyncio.sleep(self.plan.seconds)
         else:
             await self._ask_at(self.plan.rate)
@@ -142,7 +144,7 @@ class _Crowd:
             now = time.monotonic()
             while due <= now and due < self.end:
                 if self.free:
-                    self.free.pop().ask(due)
+                    self.free.popleft().ask(due)
                 else:
                     self.heard.unsent += 1
                 due += chance.expovariate(rate)
