@@ -18,7 +18,7 @@ from tests.service import ROOT
 def promising_model(folder: Path, promises: bool = True) -> Path:
     """Write a model to ``folder`` that has, or lacks, a prediction set and a chance of food; return its weights.
 
-    Its threshold is so high that hardly any photo passes for food, whatever the weights.
+    Its threshold is so high that no photo passes for food, whatever the weights.
     """
     weights, shipped = folder / "model.h5", ROOT / "food-vision-model.h5"
     weights.symlink_to(shipped)
@@ -29,8 +29,18 @@ def promising_model(folder: Path, promises: bool = True) -> Path:
     chance = Logistic(slope=10, midpoint=0.5)
     constants = {
         "prediction_set": PredictionSet(coverage=0.95, threshold=0.01) if promises else None,
-        "not_food": NotFood(score="max_probability", threshold=0.99999, chance=chance) if promises else None,
+        "not_food": NotFood(score="probe", threshold=1e6, chance=chance) if promises else None,
     }
     metadata = label.metadata.model_copy(update=constants)
+    if not promises:
+        graph = _without_probe(shipped, metadata.preprocessing.size)
     write_derived(weights.with_suffix(".tflite"), graph, label.weights_sha256, label.outputs, metadata)
     return weights
+
+
+def _without_probe(weights: Path, side: int) -> bytes:
+    """Return the graph of the dishes' logits alone."""
+    from food_vision.model.keras import load_keras, logits_model
+    from training.export import tflite
+
+    return tflite(logits_model(load_keras(weights)), side)
