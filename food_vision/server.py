@@ -70,9 +70,9 @@ def give_memory_back() -> None:
     """Make freed pictures go back to the system at once, where the C library is glibc.
 
     Left alone, glibc raises its threshold with the first large picture that is freed and keeps the next ones for
-    itself: after five 49-megapixel PNGs the server stayed at 1,276 MB, with a fixed threshold at 125 MB. With a threshold of
-    1 MB the heap still grew by 11 MB an hour of mixed photos, in holes between smaller ones; with one of 128 kB
-    decoding takes as long as before.
+    itself: after five 49-megapixel PNGs the server stayed at 1,276 MB, with a fixed threshold at 125 MB. With a
+    threshold of 1 MB the heap still grew by 11 MB an hour of mixed photos, in holes between smaller ones; with one of
+    128 kB decoding takes as long as before.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
