@@ -18,6 +18,10 @@ CALM = 1.0
 """Seconds without a refusal after which a crowd counts as gone; what ``Retry-After`` tells the refused to wait."""
 TURN_BACK = 0.2
 """Seconds for which a crowd may still turn back who was let in; who has waited longer is served."""
+WORTH = 3
+"""Refused callers that one who is let in makes up for, while it is told whether a crowd goes on."""
+CROWD = 8
+"""Refused callers, beyond those made up for, from which on one more prolongs the crowd."""
 
 
 class Admission:
@@ -25,8 +29,10 @@ class Admission:
 
     A queue is there for bursts. Where more come than can be served it stands: it helps nobody, and whoever is let in
     waits for all of it. So from the first refusal on there are only as many places as keep the service at work, until
-    nobody has been refused for a second. Once as many have been refused as there are places it is no burst: then those
-    who came just before, and whose work has not begun, are refused too, instead of waiting for all the others.
+    for a second no more than a few have been refused for each who was let in: so few places refuse some even of a
+    quarter of what can be served, and those must not keep the others closed. Once as many have been refused as there
+    are places it is no burst: then those who came just before, and whose work has not begun, are refused too, instead
+    of waiting for all the others.
 
     Used from the event loop only.
 
@@ -56,12 +62,17 @@ class Admission:
         self._crowded_limit = min(crowded_limit or limit, limit)
         self._crowded_until = -math.inf
         self._refused = 0
+        self._excess = 0
         self._clock = clock
 
     @property
     def taken(self) -> int:
         """Places that are taken."""
         return len(self.inside)
+
+    def at_once(self, most: int) -> int:
+        """Return how many of ``most`` one caller may bring at once without having them refused for one another."""
+        return min(most, self._limit_at(self._clock()))
 
     def require_place(self, others: int = 0) -> None:
         """Make sure that there is a place for one caller more than ``others``, who are on their way to one.
@@ -70,13 +81,9 @@ class Admission:
             Overloaded: when there is none.
         """
         now = self._clock()
-        is_crowded = now < self._crowded_until
-        limit = self._crowded_limit if is_crowded else self.limit
+        limit = self._limit_at(now)
         if self.taken + others >= limit:
-            self._refused = self._refused + 1 if is_crowded else 1
-            self._crowded_until = now + CALM
-            if self._refused == self.limit > self._crowded_limit:
-                self._turn_back(now - TURN_BACK)
+            self._count_refusal(now)
             raise Overloaded(internal=f"all {limit} {self.name} are taken")
 
     def place(self, size: int = 0) -> "Place":
@@ -89,7 +96,20 @@ class Admission:
         place = Place(self, self._clock())
         place.add_bytes(size)
         self.inside[place] = None
+        self._excess = max(0, self._excess - WORTH)
         return place
+
+    def _limit_at(self, now: float) -> int:
+        return self._crowded_limit if now < self._crowded_until else self.limit
+
+    def _count_refusal(self, now: float) -> None:
+        is_new = now >= self._crowded_until
+        self._refused = 1 if is_new else self._refused + 1
+        self._excess = 1 if is_new else min(self._excess + 1, 2 * CROWD)
+        if is_new or self._excess >= CROWD:
+            self._crowded_until = now + CALM
+        if self._refused == self.limit > self._crowded_limit:
+            self._turn_back(now - TURN_BACK)
 
     def _turn_back(self, who_came_since: float) -> None:
         for place in list(self.inside):

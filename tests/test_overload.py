@@ -57,6 +57,45 @@ def test_a_burst_has_all_places_and_a_crowd_only_a_few() -> None:
         admission.place().hold()
 
 
+@pytest.mark.parametrize(
+    ("let_in", "refused", "goes_on"),
+    [
+        pytest.param(1, 1, False, id="as many refused as let in"),
+        pytest.param(1, 2, False, id="twice as many"),
+        pytest.param(1, 9, True, id="nine times as many"),
+        pytest.param(0, 1, True, id="nobody is let in"),
+    ],
+)
+def test_a_crowd_ends_when_most_are_let_in(let_in: int, refused: int, goes_on: bool) -> None:
+    """One place refuses a third even of a quarter of what can be served: those kept a crowd going for ever."""
+    clock = Clock()
+    admission = Admission(4, crowded_limit=1, clock=clock)
+    for place in [admission.place() for _ in range(4)]:
+        place.hold()
+    crowd(admission, 1)
+    for place in list(admission.inside):
+        place.let_go()
+    for _ in range(50):
+        clock.now += 5 * CALM / 50
+        for _ in range(let_in):
+            admission.place().__enter__().let_go()
+        while_crowded = refused if admission.at_once(4) == 1 else 0
+        for _ in range(while_crowded):
+            with pytest.raises(Overloaded):
+                admission.require_place(1)
+    assert (admission.at_once(4) == 1) is goes_on
+
+
+def test_the_photos_of_one_request_are_not_refused_for_one_another() -> None:
+    clock = Clock()
+    admission = Admission(4, crowded_limit=2, clock=clock)
+    assert [admission.at_once(most) for most in (3, 8)] == [3, 4]
+    for place in [admission.place() for _ in range(4)]:
+        place.hold()
+    crowd(admission, 1)
+    assert [admission.at_once(most) for most in (1, 8)] == [1, 2]
+
+
 def crowd(admission: Admission, refusals: int) -> None:
     """Have so many callers refused."""
     for _ in range(refusals):
@@ -201,6 +240,13 @@ def test_work_whose_caller_has_gone_is_not_done(service: Service) -> None:
     left = 'food_vision_requests_total{outcome="client_gone",route="/v1/predict"}'
     assert after[left] - before.get(left, 0) >= 30
     assert photos_inferred(after) - photos_inferred(before) <= 30
+
+
+def test_a_batch_larger_than_the_queue_is_answered(tmp_path: Path) -> None:
+    with running_service(tmp_path, {"FOOD_VISION_QUEUE_LIMIT": "1"}) as service:
+        files = [("file", (f"{index}.jpg", photo(), "image/jpeg")) for index in range(4)]
+        answer = service.client.post("/v1/predict/batch", files=files)
+        assert ["result" in result for result in answer.json()["results"]] == [True] * 4, answer.text
 
 
 def test_work_for_links_whose_caller_has_gone_is_not_done(tmp_path: Path) -> None:

@@ -98,8 +98,6 @@ def _model_routes(predictor: Predictor, readiness: Readiness, uploads: Uploads, 
     bundle = predictor.bundle
     limits = Limits(bundle.preprocessing.size, len(bundle.display_names), settings.max_items, settings.max_photo_bytes)
     of_model, of_version = _known(bundle)
-    # Enough to fill a batch; one request never fills the queue by itself.
-    at_once = min(settings.max_batch, settings.queue_limit)
     # One body after the other: parsing makes them larger in memory, and several at once would not end sooner.
     parsing = asyncio.Lock()
 
@@ -141,7 +139,7 @@ def _model_routes(predictor: Predictor, readiness: Readiness, uploads: Uploads, 
                 return await asyncio.to_thread(read_inference, whole, json_length, limits)
 
         async with uploads.reading(request, read) as inference:
-            work = score_all(predictor, inference.items, at_once)
+            work = score_all(predictor, inference.items, predictor.admission.at_once(settings.max_batch))
             scores = await while_wanted(request, work, settings.request_timeout)
         return write_answer(bundle, inference, scores)
 

@@ -81,7 +81,7 @@ class Photos:
 
     async def batch(self, items: list[Item], options: Options, request_id: str, seconds: float) -> BatchAnswer:
         """Answer for each photo by itself; what is not done after ``seconds`` has that as its problem."""
-        turns = asyncio.Semaphore(AT_ONCE)
+        turns = asyncio.Semaphore(self._predictor.admission.at_once(AT_ONCE))
         end = asyncio.get_running_loop().time() + seconds
 
         async def result(item: Item) -> BatchResult:
