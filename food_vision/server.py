@@ -127,7 +127,9 @@ def _serve_by_several(application: str, settings: Settings, listener: socket.soc
         def serve(tell: Callable[[], None]) -> None:
             ToldServer(config, tell).run([listener])
 
-        return Workers(settings.workers, serve, lambda: _say_where(listener), patience).run()
+        say_so = partial(_say_where, listener)
+        workers = Workers(settings.workers, serve, say_so=say_so, stop_listening=listener.close, patience=patience)
+        return workers.run()
 
 
 def _say_where(listener: socket.socket) -> None:

@@ -49,13 +49,24 @@ class Workers:
         count: How many.
         serve: What each does.
         say_so: Called once, when the first of them serves.
+        stop_listening: Called once, when the end begins and no more are started. Callers would go on getting in, and
+            wait for nobody, as long as this process has the socket open too.
         patience: Seconds that they have to end; who has not ended then is killed.
     """
 
-    def __init__(self, count: int, serve: Serve, say_so: Callable[[], None], patience: float) -> None:
+    def __init__(
+        self,
+        count: int,
+        serve: Serve,
+        *,
+        say_so: Callable[[], None],
+        stop_listening: Callable[[], None],
+        patience: float,
+    ) -> None:
         self._count = count
         self._serve = serve
         self._say_so = say_so
+        self._stop_listening = stop_listening
         self._patience = patience
         self._workers: dict[int, Worker] = {}
         self._selector = selectors.DefaultSelector()
@@ -88,6 +99,8 @@ class Workers:
         self._selector.register(heard, selectors.EVENT_READ)
         signal.set_wakeup_fd(told, warn_on_full_buffer=False)
         for number in ENDS:
+            if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
+                continue  # As ``nohup`` leaves it.
             signal.signal(number, lambda number, _: self._signals.append(number))
 
     def _start(self) -> None:
@@ -113,6 +126,8 @@ class Workers:
         signal.set_wakeup_fd(-1)
         for number in ENDS:
             signal.signal(number, signal.SIG_DFL)
+        # A terminal that closes tells all at once; the parent hears it, and has its workers end in good order.
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
         end_cleanly_at_sigterm()
         self._selector.close()
         if self._signals:
@@ -125,7 +140,7 @@ class Workers:
 
     def _hear(self, worker: Worker) -> None:
         if os.read(worker.pipe, 1) == READY:
-            if not self._ever_ready:
+            if not self._ever_ready and not self._ending:
                 self._say_so()
             worker.ready = self._ever_ready = True
             while not self._ending and len(self._workers) < self._count:
@@ -154,6 +169,7 @@ class Workers:
             return
         self._ending, self._start_at = True, float("inf")
         self._kill_at = time.monotonic() + self._patience
+        self._stop_listening()
         for worker in self._workers.values():
             # Those who do not serve yet hold nothing, and would only hear of it when they do.
             os.kill(worker.pid, signal.SIGTERM if worker.ready else signal.SIGKILL)

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +11,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.figures import eventually
+from tests.figures import eventually, figures
 from tests.origin import Origin
 from tests.service import Service, running_service
 from tests.test_server import children
@@ -39,6 +40,39 @@ def test_the_end_is_announced_before_it_comes(tmp_path: Path, origin: Origin, wo
         assert [answer.result().status_code for answer in slow] == [200] * 4
         assert service.process.wait(20) == 0
         assert time.monotonic() - began >= DELAY
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_nobody_is_let_in_to_wait_for_the_end(tmp_path: Path, origin: Origin, workers: str) -> None:
+    """With several workers the parent kept the socket open: callers got in, and were cut off at its end."""
+    with running_service(tmp_path, SETTINGS | {"WEB_CONCURRENCY": workers}) as service, ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(service.ask, origin.url(f"/slow?pause={DELAY + 3}"))
+        time.sleep(0.5)
+        service.process.send_signal(signal.SIGTERM)
+        time.sleep(DELAY + 0.7)
+        with pytest.raises(httpx2.ConnectError):
+            ask_anew(service, "/healthz")
+        assert slow.result().status_code == 200
+        assert service.process.wait(20) == 0
+
+
+@pytest.mark.parametrize("ignored", [True, False])
+def test_a_terminal_that_closes(tmp_path: Path, origin: Origin, ignored: bool) -> None:
+    """Its signal goes to all processes at once. Who started the server by nohup wants it to go on."""
+    command = ("nohup", sys.executable, "main.py") if ignored else (sys.executable, "main.py")
+    settings = SETTINGS | {"WEB_CONCURRENCY": "2"}
+    with running_service(tmp_path, settings, command=command) as service, ThreadPoolExecutor(1) as pool:
+        assert eventually(lambda: figures(service.client)["food_vision_workers"] == 2, 30)
+        everybody = [service.process.pid, *children(service.process.pid)]
+        slow = pool.submit(service.ask, origin.url("/slow?pause=2"))
+        time.sleep(0.5)
+        for process in everybody:
+            os.kill(process, signal.SIGHUP)
+        assert slow.result().status_code == 200
+        if ignored:
+            assert [service.process.pid, *children(service.process.pid)] == everybody
+        else:
+            assert service.process.wait(20) == 0
 
 
 def test_a_second_signal_shortens_nothing(tmp_path: Path) -> None:
