@@ -43,6 +43,7 @@ class Lines(logging.Handler):
         self._poll = select.poll()
         self._poll.register(descriptor, select.POLLOUT)
         self._lost = 0
+        self._is_cut = False
 
     def emit(self, record: logging.LogRecord) -> None:
         if self._lost and self._write(json.dumps({"level": "warning", "message": f"{self._lost:,} lines are lost."})):
@@ -51,12 +52,14 @@ class Lines(logging.Handler):
             self._lost += 1
 
     def _write(self, line: str) -> bool:
-        data = f"{line}\n".encode()
+        # What was cut ends first: else this line would be lost as well.
+        data = ("\n" * self._is_cut + line + "\n").encode()
         with contextlib.suppress(OSError):
             for start in range(0, len(data), PIECE):
                 if not self._poll.poll(PATIENCE_MS if start else 0):
                     return False
                 os.write(self._descriptor, data[start : start + PIECE])
+                self._is_cut = start + PIECE < len(data)
             return True
         return False
 
