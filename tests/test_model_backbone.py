@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 WEIGHTS = ROOT / "food-vision-model.h5"
 STRIDES = (1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1, 1, 1, 1)
 SEED = 7
-FIRST_LOGITS = (-1.72214, -2.26429, -2.72448, -2.19344)
+FIRST_LOGITS = (-1.23785, -1.59169, -2.50264, -2.11161)
 """What the numpy pass below makes of the seeded photo: the first, the middle and the last two outputs."""
 
 Floats = NDArray[np.float32]
