@@ -11,12 +11,12 @@ import argparse
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.load import Answers, Plan, offer, post
 from benchmarks.memory import photo, resident
+from benchmarks.watching import watching
 from tests.figures import Figures, figures
 from tests.service import Service, running_service
 
@@ -87,7 +87,7 @@ def measure(service: Service, seconds: float, times: float = 10, warm_up: float 
     capacity = offer(Plan(port, request, short, CROWD))
     before = figures(service.client)
     memory: list[float] = []
-    with watching(service, memory):
+    with watching(lambda: memory.append(resident(service)), every=0.5):
         flood = offer(Plan(port, request, seconds, CONNECTIONS, times * capacity.rate(200)))
     inferences = photos_inferred(figures(service.client)) - photos_inferred(before)
     threading.Event().wait(PAUSE)
@@ -101,24 +101,6 @@ def times_of(answers: Answers, status: int) -> str:
 
 def photos_inferred(found: Figures) -> float:
     return found["food_vision_batch_size_sum"]
-
-
-@contextmanager
-def watching(service: Service, memory: list[float]) -> Iterator[None]:
-    """Note the server's memory each half second."""
-    over = threading.Event()
-
-    def watch() -> None:
-        while not over.wait(0.5):
-            memory.append(resident(service))
-
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
 
 
 def main() -> None:

@@ -12,7 +12,6 @@ import argparse
 import csv
 import random
 import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -26,6 +25,7 @@ import httpx2
 
 from benchmarks import soak_report
 from benchmarks.soak_traffic import LARGE, Kind, Traffic
+from benchmarks.watching import watching
 from tests.origin import Origin
 from tests.service import Service, running_service
 
@@ -102,25 +102,19 @@ def ask(name: str, kind: Kind, heard: list[Heard]) -> None:
 @contextmanager
 def sampling(service: Service, samples: list[Sample], record: TextIO | None = None) -> Iterator[None]:
     """Look at the server once a second."""
-    over, began = threading.Event(), time.monotonic()
+    began = time.monotonic()
     table = csv.writer(record) if record else None
     if table:
         table.writerow(Sample._fields)
 
     def look() -> None:
-        while not over.wait(1.0):
-            samples.append(sample(service.process.pid, time.monotonic() - began))
-            if table and record:
-                table.writerow([round(value, 3) for value in samples[-1]])
-                record.flush()
+        samples.append(sample(service.process.pid, time.monotonic() - began))
+        if table and record:
+            table.writerow([round(value, 3) for value in samples[-1]])
+            record.flush()
 
-    thread = threading.Thread(target=look)
-    thread.start()
-    try:
+    with watching(look, every=1.0):
         yield
-    finally:
-        over.set()
-        thread.join()
 
 
 def sample(pid: int, seconds: float) -> Sample:
