@@ -73,6 +73,21 @@ def test_the_prediction_set_keeps_its_promise_for_the_true_labels_though_some_kn
     assert (fresh[np.arange(len(labels)), labels] >= promise.threshold).mean() == pytest.approx(0.9, abs=0.01)
 
 
+def test_five_fits_in_six_keep_the_promise() -> None:
+    random = np.random.default_rng(0)
+    chances = random.dirichlet(np.full(10, 0.2), 110_000)
+    true = np.array([random.choice(10, p=row) for row in chances])
+    fresh, labels = chances[100_000:], true[100_000:]
+    kept = 0
+    for start in range(0, 100_000, 1_000):
+        places = slice(start, start + 1_000)
+        wrong = random.random(1_000) < WRONG_LABELS
+        known = np.where(wrong, random.integers(0, 10, 1_000), true[places])
+        promise = fit_prediction_set(chances[places], known)
+        kept += (fresh[np.arange(len(labels)), labels] >= promise.threshold).mean() >= 0.95
+    assert 75 <= kept <= 95
+
+
 def test_too_few_photos_for_the_promise_give_the_largest_sets() -> None:
     chances = np.array([[0.7, 0.3], [0.6, 0.4]])
     assert fit_prediction_set(chances, np.array([0, 1])).threshold == pytest.approx(0.4)

@@ -110,7 +110,8 @@ def fit_prediction_set(chances: Chances, labels: NDArray[np.int64], coverage: fl
     """Return the highest threshold with which the sets of held-out photos hold the true dish often enough.
 
     Often enough is less than ``coverage`` on these labels: a wrong one is in the set only by chance, as one dish of
-    many, and it must not be (docs/decisions/007-prediction-sets.md).
+    many, and it must not be (docs/decisions/007-prediction-sets.md). And more than that by one standard error: aimed
+    at the share itself, the sets of one fit in two would hold less.
 
     Args:
         chances: Calibrated, ``float64[N, classes]``.
@@ -122,8 +123,9 @@ def fit_prediction_set(chances: Chances, labels: NDArray[np.int64], coverage: fl
     least = true[0]
     for left_out, candidate in enumerate(true):
         others = (float((chances >= candidate).sum(axis=1).mean()) - 1) / (classes - 1)
+        wanted = (1 - WRONG_LABELS) * coverage + WRONG_LABELS * max(others, 0)
         # One photo more in the count: the next one is as likely as any of these to be the hardest.
-        if (count - left_out) / (count + 1) < (1 - WRONG_LABELS) * coverage + WRONG_LABELS * max(others, 0):
+        if (count - left_out) / (count + 1) < wanted + math.sqrt(wanted * (1 - wanted) / count):
             break
         least = candidate
     return PredictionSet(coverage=coverage, threshold=_rounded_down(least))

