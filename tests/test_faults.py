@@ -1,8 +1,6 @@
 """What breaks around the service: killed workers, stuck threads, full disks, files that are not what they should be."""
 
 import contextlib
-import json
-import logging
 import os
 import shutil
 import signal
@@ -18,7 +16,6 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from food_vision.logs import JsonLines, Lines
 from tests.figures import eventually, figures, sum_of
 from tests.origin import Origin
 from tests.photos import photo
@@ -299,23 +296,6 @@ def serving_with_log_to(log: str | int, workers: str) -> Iterator[tuple[httpx2.C
     finally:
         process.kill()
         process.wait()
-
-
-def test_a_line_that_is_cut_spoils_no_other() -> None:
-    here, there = os.pipe()
-    record = logging.makeLogRecord({"levelname": "ERROR", "msg": "a" * 1_000_000})
-    lines = Lines(there)
-    lines.setFormatter(JsonLines())
-    lines.emit(record)
-    cut = os.read(here, 1_000_000)
-    assert not cut.endswith(b"\n")
-    record.msg = "next"
-    lines.emit(record)
-    end, *rest = os.read(here, 65_536).splitlines()
-    assert not end
-    assert [json.loads(line)["message"] for line in rest] == ["1 lines are lost.", "next"]
-    for descriptor in (here, there):
-        os.close(descriptor)
 
 
 def processor_seconds(pid: int) -> float:
