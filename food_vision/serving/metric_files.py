@@ -2,7 +2,9 @@
 
 The files are prometheus_client's, named ``KIND_PID.db``; a worker that has ended leaves its files behind. Its counts
 must stay, or sums would go down, so they move into ``KIND_0.db``; what it had in flight is gone with it. All this
-happens at a scrape, under a lock, so that no figure is seen twice or not at all.
+happens at a scrape, under a lock, so that no figure is seen twice or not at all. New files are made under the same lock
+and get their names when they are whole: one that is empty cannot be read, and would break every scrape from then on if
+the worker that makes it is killed, or finds the disk full.
 """
 
 import errno
@@ -37,30 +39,49 @@ def make_room(folder: Path) -> None:
         StartupError: there is no space, or the folder cannot be written to.
     """
     try:
-        for kind in KINDS:
-            _reserve(folder / f"{kind}_{os.getpid()}.db")
+        with _alone_in(folder):
+            for kind in KINDS:
+                _make(folder / f"{kind}_{os.getpid()}.db")
     except OSError as error:
         raise StartupError(f"there is no room for figures in {folder}: {error.strerror}.") from error
 
 
+def _make(file: Path) -> None:
+    if file.exists():  # Of one that died and had the same process id.
+        return
+    unfinished = file.with_suffix(".new")
+    try:
+        _reserve(unfinished)
+        unfinished.replace(file)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
 def _reserve(file: Path) -> None:
-    with file.open("ab") as opened:
+    with file.open("wb") as opened:
         try:
             os.posix_fallocate(opened.fileno(), 0, ROOM)
         except OSError as error:
             if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):  # What a file system says that cannot reserve.
                 raise
+            opened.truncate(ROOM)
 
 
 @contextmanager
 def figures_of_all(folder: Path) -> Iterator[CollectorRegistry]:
     """Give the figures of all workers, ended ones included; nobody else looks meanwhile. Blocks."""
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with _alone_in(folder):
         _bury_the_dead(folder)
         registry = CollectorRegistry()
         MultiProcessCollector(registry, str(folder))
         yield registry
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _bury_the_dead(folder: Path) -> None:
@@ -82,7 +103,6 @@ def _add_up(files: list[Path], grave: Path) -> None:
         for key, value, *_ in MmapedDict.read_all_values_from_file(str(file)):
             totals[key] += value
     unfinished = grave.with_suffix(".new")
-    unfinished.unlink(missing_ok=True)
     _reserve(unfinished)
     sums = MmapedDict(str(unfinished))
     for key, value in totals.items():
