@@ -37,7 +37,10 @@ def run(application: str) -> None:
     set_up_logging(settings.log_level)
     listener = _bound_socket(settings)
     if settings.workers > 1:
-        sys.exit(_serve_by_several(application, settings, listener))
+        try:
+            sys.exit(_serve_by_several(application, settings, listener))
+        except StartupError as error:
+            _exit(str(error))
     end_cleanly_at_sigterm()
     leave_after(lambda: _serve_alone(application, settings, listener))
 
@@ -103,15 +106,24 @@ def _options(settings: Settings) -> dict[str, Any]:
 
 
 class ToldServer(uvicorn.Server):
-    """A server that tells when it serves."""
+    """A server that tells when it serves, or in one sentence why it cannot."""
 
     def __init__(self, config: uvicorn.Config, tell: Callable[[], None]) -> None:
         super().__init__(config)
         self._tell = tell
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        for listener in sockets or ():
+            self._listen(listener)
         await super().startup(sockets)
         self._tell()
+
+    def _listen(self, listener: socket.socket) -> None:
+        """Listen here: two servers may bind a port, the one that listens first has it, and uvicorn has no sentence."""
+        try:
+            listener.listen(self.config.backlog)
+        except OSError as error:
+            _exit_without(self.config.host, self.config.port, error)
 
 
 def _serve_alone(application: str, settings: Settings, listener: socket.socket) -> None:
@@ -146,14 +158,16 @@ def _bound_socket(settings: Settings) -> socket.socket:
 
     One that asyncio makes for ``::`` takes IPv6 alone; this one takes both.
     """
-    listener = socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    if ":" in settings.host and socket.has_dualstack_ipv6():
-        listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
     try:
+        listener = socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if ":" in settings.host and socket.has_dualstack_ipv6():
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         listener.bind((settings.host, settings.port))
     except OSError as error:
-        _exit(f"port {settings.port} of {settings.host} cannot be used: {os.strerror(error.errno or 0)}.")
+        _exit_without(settings.host, settings.port, error)
+    except TypeError:  # What Python says of a name that cannot be asked for.
+        _exit(f"port {settings.port} of {settings.host!a} cannot be used: no host has such a name.")
     return listener
 
 
@@ -171,6 +185,12 @@ def _shared_figures(settings: Settings) -> Iterator[None]:
         # In the environment prometheus_client looks for it when it is imported, and so do the workers' settings.
         hand_down(metrics_folder=name)
         yield
+
+
+def _exit_without(host: str, port: int, error: OSError) -> NoReturn:
+    # A name that is not known has a number that is none of the system's.
+    reason = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
+    _exit(f"port {port} of {host} cannot be used: {reason}.")
 
 
 def _exit(reason: str) -> NoReturn:

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NoReturn
 
+from food_vision.errors import StartupError
 from food_vision.logs import write
 
 log = logging.getLogger("food_vision")
@@ -30,6 +31,7 @@ ENDS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 PAUSE = 1.0
 """Seconds before another try, where a worker has died before it served: what it met may still be there."""
 READY = b"r"
+_MEMORY = ", as systems do that are short of memory"
 PR_SET_PDEATHSIG = 1
 
 
@@ -79,10 +81,16 @@ class Workers:
         """Return the exit status when all have ended: 0, or that of a worker that could not start.
 
         The first one starts alone: what keeps it from serving would keep all.
+
+        Raises:
+            StartupError: the first one cannot be made, or ended before it served and could not say why.
         """
         self._listen_to_signals()
         gc.freeze()  # What is here stays shared with the workers, instead of being copied at their first collection.
-        self._start()
+        try:
+            self._start()
+        except OSError as error:
+            raise StartupError(f"no worker can be made: {error.strerror}.") from error
         while self._workers or self._start_at < float("inf"):
             for key, _ in self._selector.select(self._until_something_is_due()):
                 if key.data is None:
@@ -103,9 +111,26 @@ class Workers:
                 continue  # As ``nohup`` leaves it.
             signal.signal(number, lambda number, _: self._signals.append(number))
 
+    def _start_those_missing(self) -> None:
+        """Start them, or try again after a pause where the system has no room for one more: the others serve on."""
+        self._start_at = float("inf")
+        try:
+            while len(self._workers) < self._count:
+                self._start()
+        except OSError as error:
+            sentence = f"A worker cannot be made: {error.strerror}; it is tried again in {PAUSE:g} s."
+            write(log, logging.WARNING, message=sentence)
+            self._start_at = time.monotonic() + PAUSE
+
     def _start(self) -> None:
         here, there = os.pipe()
-        parent, pid = os.getpid(), os.fork()
+        parent = os.getpid()
+        try:
+            pid = os.fork()
+        except OSError:
+            os.close(here)
+            os.close(there)
+            raise
         if pid == 0:
             os.close(here)
             self._be_worker(parent, there)
@@ -143,8 +168,8 @@ class Workers:
             if not self._ever_ready and not self._ending:
                 self._say_so()
             worker.ready = self._ever_ready = True
-            while not self._ending and len(self._workers) < self._count:
-                self._start()
+            if not self._ending and self._start_at == float("inf"):
+                self._start_those_missing()
             return
         self._selector.unregister(worker.pipe)
         os.close(worker.pipe)
@@ -154,13 +179,15 @@ class Workers:
             self._replace(worker, status)
 
     def _replace(self, worker: Worker, status: int) -> None:
-        if not self._ever_ready:
-            self._status = status if status > 0 else 1
-            return
         how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
+        if not self._ever_ready:
+            if status <= 0:
+                raise StartupError(f"its first worker {how} before it served{_MEMORY * (status == -signal.SIGKILL)}.")
+            self._status = status  # It has said why.
+            return
         write(log, logging.WARNING, message=f"Worker {worker.pid} {how}; another one takes its place.")
         if worker.ready:
-            self._start()
+            self._start_those_missing()
         else:
             self._start_at = time.monotonic() + PAUSE
 
@@ -182,9 +209,7 @@ class Workers:
             for worker in self._workers.values():
                 os.kill(worker.pid, signal.SIGKILL)
         if now >= self._start_at:
-            self._start_at = float("inf")
-            while len(self._workers) < self._count:
-                self._start()
+            self._start_those_missing()
 
     def _until_something_is_due(self) -> float | None:
         due = min(self._kill_at, self._start_at)

@@ -87,6 +87,63 @@ def test_a_port_in_use_is_one_sentence() -> None:
     )
 
 
+NO_IPV6 = """
+import runpy, socket
+class WithoutIpv6(socket.socket):
+    def __init__(self, family=-1, *others, **named):
+        if family == socket.AF_INET6:
+            raise OSError(97, "Address family not supported by protocol")
+        super().__init__(family, *others, **named)
+socket.socket = WithoutIpv6
+runpy.run_path("main.py", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize(
+    ("host", "reason", "command"),
+    [
+        pytest.param("nohost.invalid", "", (), id="a name that is not known"),
+        pytest.param("fe80::1%nowhere", "", (), id="a network card that there is not"),
+        pytest.param("ü" * 70, "no host has such a name", (), id="no name at all"),
+        pytest.param("192.0.2.1", "Cannot assign requested address", (), id="another machine's address"),
+        pytest.param(
+            "::", "Address family not supported by protocol", (sys.executable, "-c", NO_IPV6), id="without IPv6"
+        ),
+    ],
+)
+def test_a_host_that_cannot_be_listened_on_is_one_sentence(host: str, reason: str, command: Sequence[str]) -> None:
+    outcome = start(ROOT, *command, FOOD_VISION_HOST=host, PORT="5999", PYTHONUTF8="1")
+    assert outcome.returncode == 1
+    assert outcome.stderr.startswith("food-vision cannot start: port 5999 of "), outcome.stderr
+    assert outcome.stderr.endswith(f" cannot be used: {reason}.\n") if reason else "Unknown" not in outcome.stderr
+    assert outcome.stderr.count("\n") == 1, outcome.stderr
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_of_two_servers_that_start_at_once_one_serves(workers: str) -> None:
+    """Both may bind the port while neither listens yet."""
+    settings = {"PORT": str(free_port()), "WEB_CONCURRENCY": workers}
+    servers = [
+        subprocess.Popen(
+            (sys.executable, "main.py"), cwd=ROOT, env=clean_environment() | settings, stderr=subprocess.PIPE, text=True
+        )
+        for _ in range(2)
+    ]
+    try:
+        assert eventually(lambda: any(server.poll() is not None for server in servers), 60)
+        loser, winner = sorted(servers, key=lambda server: server.poll() is None)
+        words = loser.communicate(timeout=10)[1]
+        assert loser.returncode == 1
+        assert "Traceback" not in words
+        sentence = f"food-vision cannot start: port {settings['PORT']} of 0.0.0.0 cannot be used: Address already in"
+        assert words.splitlines()[-1] == f"{sentence} use.", words
+        assert winner.poll() is None
+    finally:
+        for server in servers:
+            server.terminate()
+    assert winner.wait(30) == 0
+
+
 def test_empty_variables_count_as_unset(tmp_path: Path, origin: Origin) -> None:
     settings = {"FOOD_VISION_MODEL": "", "WEB_CONCURRENCY": "", "FOOD_VISION_ALLOW_HOSTS": ""} | LOOPBACK
     with running_service(tmp_path, settings) as service:
