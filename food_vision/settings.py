@@ -70,7 +70,12 @@ class Settings(BaseSettings):
         description="Seconds that listening goes on after SIGTERM, readiness off; what routers need to notice. The "
         "container has 2.",
     )
-    drain_timeout: int = Field(25, ge=0, le=3600, description="Seconds that requests in flight get after SIGTERM.")
+    drain_timeout: int = Field(
+        20,
+        ge=0,
+        le=3600,
+        description="Seconds that requests in flight get after SIGTERM and the delay; all is over 3 s later.",
+    )
     request_timeout: float = Field(
         28.0, gt=0, le=600, description="Seconds from a request's arrival to its answer, fetching included."
     )

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from food_vision.server import GRACE
+from food_vision.settings import Settings
 from tests.figures import eventually, figures
 from tests.origin import Origin
 from tests.photos import photo
@@ -21,6 +23,13 @@ DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 PIDS = int(re.findall(r"pids_limit: (\d+)", COMPOSE)[0])
 MEMORY = int(re.findall(r"mem_limit: (\d+)m", COMPOSE)[0]) * 1_000_000
 WITHOUT = "setpriv --no-new-privs --bounding-set=-all --inh-caps=-all --ambient-caps=-all"
+
+
+def test_the_end_takes_25_seconds_at_most() -> None:
+    """From SIGTERM on, the container's delay included; and the platform waits longer."""
+    delay = float(re.findall(r"FOOD_VISION_DRAIN_DELAY=(\S+)", DOCKERFILE)[0])
+    patience = int(re.findall(r"stop_grace_period: (\d+)s", COMPOSE)[0])
+    assert delay + Settings.model_fields["drain_timeout"].default + GRACE <= 25 < patience
 
 
 @pytest.fixture

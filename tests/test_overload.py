@@ -21,7 +21,7 @@ from food_vision.admission import CALM, TURN_BACK, Admission, run_holding
 from food_vision.errors import Overloaded
 from food_vision.serving.batching import Batcher, Inferred, Outputs, Pixels
 from tests.figures import eventually, figures, sum_of
-from tests.photos import large_jpeg, photo
+from tests.photos import jpeg_of_many_scans, large_jpeg, photo
 from tests.service import Service, running_service
 
 LARGE = large_jpeg(4_000, 3_000)
@@ -220,6 +220,21 @@ def test_whoever_is_refused_may_stay_connected(service: Service, path: str) -> N
         assert {flood.result().status_code for flood in floods} <= {200, 503}
     connected.close()
     assert eventually(lambda: service.client.post("/v1/predict", content=photo()).status_code == 200)
+
+
+def test_strangers_without_a_key_make_no_crowd(tmp_path: Path) -> None:
+    """All places are taken; each refusal for want of one would keep them few, whoever hears it."""
+    key = {"X-API-Key": "the-key-of-a-caller"}
+    settings = {"FOOD_VISION_API_KEYS": key["X-API-Key"], "FOOD_VISION_QUEUE_LIMIT": "1"}
+    with running_service(tmp_path, settings) as service, ThreadPoolExecutor(1) as callers:
+        long = callers.submit(service.client.post, "/v1/predict", content=jpeg_of_many_scans(50, 6_000), headers=key)
+        assert eventually(lambda: figures(service.client)["food_vision_queue_length"] == 1)
+        known = service.client.post("/v1/predict", content=photo(), headers=key)
+        strangers = {service.client.post("/v1/predict", content=photo()).status_code for _ in range(20)}
+        assert not long.done()
+        assert (known.status_code, strangers) == (503, {401})
+        assert figures(service.client)['food_vision_refusals_total{reason="overloaded"}'] == 1
+        assert long.result().status_code == 200
 
 
 def test_work_whose_caller_has_gone_is_not_done(service: Service) -> None:

@@ -1,5 +1,7 @@
 """The door: under overload most callers are sent away, and that must cost next to nothing.
 
+Behind the gate, where there is one: what that judges costs even less, and strangers must not make a crowd.
+
 A photo that finds no place deep inside has been routed, read and judged first: some 0.6 ms, of which ten times too many
 callers leave nothing for those who are let in.
 """
