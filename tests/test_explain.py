@@ -134,6 +134,21 @@ def test_a_dish_that_the_model_does_not_know() -> None:
     ours.close()
 
 
+def test_what_has_been_explained_is_drawn_although_all_places_are_taken() -> None:
+    ours = predictor(Spy())
+
+    async def draw() -> bytes:
+        explained = await ours.explain(encoded(Image.new("RGB", (SIDE, SIDE), "white"), "PNG"))
+        for _ in range(8):
+            ours.admission.place().hold()
+        with pytest.raises(Overloaded):
+            ours.admission.require_place()
+        return await ours.draw(explained)
+
+    assert asyncio.run(draw()).startswith(b"\x89PNG")
+    ours.close()
+
+
 def test_explanations_go_one_after_the_other_and_have_a_bound_of_their_own() -> None:
     """80 at once used to advance together and end together, past their deadlines."""
     spy = Spy()

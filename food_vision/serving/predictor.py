@@ -189,9 +189,11 @@ class Predictor:
         return Explained(answer, *ranked, cells, decoded.pixels)
 
     async def draw(self, explained: Explained) -> bytes:
-        """Return a PNG of the square that the model sees, with what the dish rests on in light."""
-        with self.admission.place() as place:
-            return await run_holding((place,), self._decoders, overlay, explained.pixels, explained.cells)
+        """Return a PNG of the square that the model sees, with what the dish rests on in light.
+
+        Takes no place: 50 inferences are spent, which would be lost, and explanations come one after the other.
+        """
+        return await run_holding((), self._decoders, overlay, explained.pixels, explained.cells)
 
     def close(self) -> None:
         """Give the threads back; work under way ends first."""
