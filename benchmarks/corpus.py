@@ -1,6 +1,6 @@
 """Broken and extreme photos by the ten thousand against a real server: how each was answered, how late, what it took.
 
-    python -m benchmarks.corpus [--seeds 4] [--decode-bytes 96000000] [--extra DIR]...
+    python -m benchmarks.corpus [--seeds 4] [--decode-bytes 128000000] [--extra DIR]...
 
 Each seed damages the good photos of ``tests.corpus`` in other ways; what is made on purpose is sent once per seed. Of
 an extra folder every file is sent, whatever it is. The suites of broken images that image libraries ship are got by
@@ -17,12 +17,13 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
+from food_vision.settings import Settings
 from tests.barrage import Barrage, bombard
 from tests.corpus import Case, corpus, files_of
 from tests.service import running_service
 
-ALLOWANCE = 54
-"""Megabytes beside what decoders may take; with 96 for them, the 150 that are promised."""
+ALLOWANCE = 22
+"""Megabytes beside what decoders may take; with the default, the 150 that are promised."""
 COLUMNS = ("ok", "undecodable_photo", "unsupported_format", "too_many_pixels", "photo_too_small")
 
 
@@ -59,7 +60,12 @@ def _print(name: str, barrage: Barrage) -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=4, help="how many corpora are made by chance")
-    parser.add_argument("--decode-bytes", type=int, default=96_000_000, help="FOOD_VISION_DECODE_BYTES of the server")
+    parser.add_argument(
+        "--decode-bytes",
+        type=int,
+        default=Settings.model_fields["decode_bytes"].default,
+        help="FOOD_VISION_DECODE_BYTES of the server",
+    )
     parser.add_argument("--extra", type=Path, action="append", default=[], help="a folder of files to be sent too")
     return parser.parse_args()
 

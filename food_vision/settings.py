@@ -156,7 +156,7 @@ class Settings(BaseSettings):
 
     # Work
     decode_bytes: int = Field(
-        256_000_000,
+        128_000_000,
         ge=16_000_000,
         le=1_000_000_000_000,
         description="Memory that all decoders may take together; a photo that needs more by itself is refused.",

@@ -18,11 +18,7 @@ from tests.corpus_seeds import SEEDS
 from tests.service import running_service
 
 AT_LEAST = 2_000
-SETTINGS = {
-    "FOOD_VISION_ALLOW_NETWORKS": "127.0.0.0/8",
-    # What all decoders may take together is a setting; with this one, the highest moment is within the promise.
-    "FOOD_VISION_DECODE_BYTES": "96000000",
-}
+SETTINGS = {"FOOD_VISION_ALLOW_NETWORKS": "127.0.0.0/8"}
 
 
 @pytest.mark.parametrize("kind", SEEDS)

@@ -110,16 +110,23 @@ def test_large_jpegs_take_little_memory(
             id="progressive CMYK JPEG",
         ),
         pytest.param(
-            lambda: photos.encoded(square("RGBA", 20), "WEBP", lossless=True, method=0, quality=0),
-            id="WebP with alpha",
+            lambda: photos.encoded(square("RGBA", 8), "WEBP", lossless=True, method=0, quality=0),
+            id="lossless WebP with alpha",
         ),
-        pytest.param(lambda: photos.encoded(square("RGB", 16), "WEBP", lossless=True, method=0, quality=0), id="WebP"),
-        pytest.param(lambda: photos.encoded(square("RGBA", 12), "PNG", compress_level=1), id="PNG with alpha"),
+        pytest.param(lambda: photos.encoded(square("RGB", 4), "WEBP", method=0, quality=10), id="lossy WebP"),
+        pytest.param(lambda: photos.encoded(square("RGBA", 8), "WEBP", method=0, quality=10), id="WebP with alpha"),
         pytest.param(
-            lambda: photos.encoded(square("RGB", 16), "PNG", compress_level=1, transparency=(1, 2, 3)),
+            lambda: photos.encoded(
+                photos.picture(64, 64).resize((side(8), side(8))), "WEBP", lossless=True, method=0, quality=0
+            ),
+            id="lossless WebP",
+        ),
+        pytest.param(lambda: photos.encoded(square("RGBA", 8), "PNG", compress_level=1), id="PNG with alpha"),
+        pytest.param(
+            lambda: photos.encoded(square("RGB", 8), "PNG", compress_level=1, transparency=(1, 2, 3)),
             id="PNG with a colour key",
         ),
-        pytest.param(lambda: photos.encoded(square("P", 10), "GIF", transparency=1), id="transparent GIF"),
+        pytest.param(lambda: photos.encoded(square("P", 6), "GIF", transparency=1), id="transparent GIF"),
     ],
 )
 def test_the_largest_of_each_kind_takes_about_the_budget(tmp_path: Path, data: Callable[[], bytes]) -> None:

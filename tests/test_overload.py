@@ -227,7 +227,7 @@ def test_strangers_without_a_key_make_no_crowd(tmp_path: Path) -> None:
     key = {"X-API-Key": "the-key-of-a-caller"}
     settings = {"FOOD_VISION_API_KEYS": key["X-API-Key"], "FOOD_VISION_QUEUE_LIMIT": "1"}
     with running_service(tmp_path, settings) as service, ThreadPoolExecutor(1) as callers:
-        long = callers.submit(service.client.post, "/v1/predict", content=jpeg_of_many_scans(50, 6_000), headers=key)
+        long = callers.submit(service.client.post, "/v1/predict", content=jpeg_of_many_scans(50, 4_500), headers=key)
         assert eventually(lambda: figures(service.client)["food_vision_queue_length"] == 1)
         known = service.client.post("/v1/predict", content=photo(), headers=key)
         strangers = {service.client.post("/v1/predict", content=photo()).status_code for _ in range(20)}

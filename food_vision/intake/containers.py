@@ -48,6 +48,7 @@ class Container:
         orientation: 1 to 8 as in EXIF; 1 is upright.
         body: The file again, with the first picture only and no metadata.
         bytes_per_pixel: The memory that decoding it takes.
+        is_animation: Whether it is a WebP of frames, if only of one.
     """
 
     format: Format
@@ -56,6 +57,7 @@ class Container:
     orientation: int
     body: bytes
     bytes_per_pixel: memory.BytesPerPixel
+    is_animation: bool = False
 
 
 def read_container(data: bytes) -> Container:
@@ -219,8 +221,8 @@ def _read_webp(data: bytes) -> Container:
             frames += 1
         if name in _WEBP_KEPT or (name == b"ANMF" and frames == 1):
             kept.append(chunk)
-    head = b"RIFF" + struct.pack("<I", sum(map(len, kept)) + 4) + b"WEBP"
-    return Container("WEBP", width, height, orientation, b"".join([head, *kept]), memory.of_webp(kept))
+    body = b"".join([b"RIFF", struct.pack("<I", sum(map(len, kept)) + 4), b"WEBP", *kept])
+    return Container("WEBP", width, height, orientation, body, memory.of_webp(kept, frames > 0), frames > 0)
 
 
 def _webp_size(data: bytes) -> tuple[int, int]:
@@ -271,7 +273,7 @@ def _read_gif(data: bytes) -> Container:
             # A picture may reach over the edge of the screen: the decoder then makes the screen larger.
             size = max(width, left + columns), max(height, top + rows)
             body = b"".join([head, control, data[start:end], b";"])
-            return Container("GIF", *size, 1, body, memory.of_gif(control))
+            return Container("GIF", *size, 1, body, memory.OF_GIF)
         else:
             break
     _broken("GIF without a picture")

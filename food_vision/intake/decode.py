@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import GifImagePlugin, Image, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 
 from food_vision.errors import PhotoTooSmall, Problem, TooManyPixels, UndecodablePhoto
+from food_vision.intake import webp
 from food_vision.intake.containers import Container, read_container
 from food_vision.intake.formats import Format
 from food_vision.intake.memory import MemoryBudget
@@ -28,6 +29,9 @@ _PARSERS: Final = (GifImagePlugin, JpegImagePlugin, PngImagePlugin, WebPImagePlu
 
 REDUCED_SCALE_MARGIN: Final = 2
 """A JPEG decoded at reduced scale is still this many times larger than needed (``docs/decisions/004-decoding.md``)."""
+
+STRIP: Final = 64
+"""Rows that are converted at once."""
 
 Box = tuple[float, float, float, float]
 
@@ -46,7 +50,7 @@ class PhotoLimits:
     max_pixels: int = 50_000_000
     min_side: int = 8
     max_aspect: float = 20.0
-    decode_bytes: int = 256_000_000
+    decode_bytes: int = 128_000_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -117,9 +121,11 @@ def render(
     with Image.open(BytesIO(container.body), formats=(container.format,)) as image:
         if image.size != (container.width, container.height):
             raise UndecodablePhoto(internal=f"{container.format}: {image.size} in the decoder, not as in the header")
+        is_still = container.format == "WEBP" and not container.is_animation
+        picture = webp.decoded(container.body, image) if is_still and webp.IS_THERE else image
         scale = _reduce_while_decoding(image, recipe, margin)
         box = _stored_box(container, recipe)
-        square = _to_square(image, _scaled(box, scale), recipe)
+        square = _to_square(picture, _scaled(box, scale), recipe)
     return np.asarray(_upright(square, container.orientation).convert("RGB"))
 
 
@@ -210,21 +216,31 @@ def _at_most(box: Box, side: int) -> tuple[int, int]:
 
 
 def _opaque(image: Image.Image, box: Box) -> tuple[Image.Image, Box]:
-    """Return the picture as ``L`` or ``RGB`` and the box in it; transparency shows white.
+    """Return the picture as ``L``, ``RGB`` or ``RGBX`` and the box in it; transparency shows white.
 
-    What has to be converted is cropped first: a converted copy takes 4 bytes a pixel.
+    What has to be converted is converted strip by strip, and no more of it than the box: on the way from palettes and
+    transparency there are up to three copies of 4 bytes a pixel.
     """
     image.load()
-    if image.mode in ("L", "RGB") and not image.has_transparency_data:
+    if image.mode in ("L", "RGB", "RGBX") and not image.has_transparency_data:
         return image, box
+    left, top, right, bottom = 0, 0, *image.size
     if image.format != "JPEG":  # its box may lie between pixels, and it is small by now
-        image = image.crop((round(box[0]), round(box[1]), round(box[2]), round(box[3])))
-        box = (0, 0, *image.size)
+        left, top, right, bottom = (round(edge) for edge in box)
+        box = (0, 0, right - left, bottom - top)
+    canvas = Image.new("L" if image.mode in ("1", "I;16") else "RGB", (right - left, bottom - top))
+    for start in range(top, bottom, STRIP):
+        strip = image.crop((left, start, right, min(start + STRIP, bottom)))
+        canvas.paste(_converted(strip), (0, start - top))
+    return canvas, box
+
+
+def _converted(image: Image.Image) -> Image.Image:
     if image.has_transparency_data:
-        return _on_white(image), box
+        return _on_white(image)
     if image.mode == "I;16":
-        return _upper_8_of_16_bits(image), box
-    return image.convert("L" if image.mode == "1" else "RGB"), box
+        return _upper_8_of_16_bits(image)
+    return image.convert("L" if image.mode == "1" else "RGB")
 
 
 def _upper_8_of_16_bits(image: Image.Image) -> Image.Image:

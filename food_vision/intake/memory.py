@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final, NamedTuple
 
+from food_vision.intake import webp
+
 LIGHT: Final = 8_000_000
 """Photos that take less bytes than this do not wait and are not counted: nearly all that cameras write."""
 
@@ -47,36 +49,35 @@ def of_jpeg(frame: bytes, scan: bytes) -> BytesPerPixel:
     return BytesPerPixel("progressive JPEG", picture, _COEFFICIENT * coefficients)
 
 
-_PNG_OPAQUE: Final = {0: 1, 2: 4, 3: 6}
-_PNG_MOST: Final = 16
+_PNG_OPAQUE: Final = {0: 1, 2: 4, 3: 5}
+_PNG_MOST: Final = 8
 
 
 def of_png(depth: int, colour: int, has_transparency_chunk: bool) -> BytesPerPixel:
     """Tell from the header's two bytes and from whether there is a ``tRNS`` chunk that is kept."""
-    if colour in (4, 6):
-        return BytesPerPixel("PNG", 12)
+    if has_transparency_chunk and colour in (0, 3):
+        return BytesPerPixel("PNG", 5)
     if has_transparency_chunk:
-        return BytesPerPixel("PNG", _PNG_MOST if colour == 2 else 10)
+        return BytesPerPixel("PNG", _PNG_MOST)
     if colour == 0 and depth in (1, 16):
-        return BytesPerPixel("PNG", 3 if depth == 1 else 8)
+        return BytesPerPixel("PNG", 2 if depth == 1 else 3)
     return BytesPerPixel("PNG", _PNG_OPAQUE.get(colour, _PNG_MOST))
 
 
-def of_webp(chunks: Iterable[bytes]) -> BytesPerPixel:
+def of_webp(chunks: Iterable[bytes], is_animation: bool) -> BytesPerPixel:
     """Tell from the chunks that are decoded, each with its name and length."""
-    return BytesPerPixel("WebP", 20 if any(map(_may_have_alpha, chunks)) else 16)
+    if is_animation or not webp.IS_THERE:
+        return BytesPerPixel("WebP animation" if is_animation else "WebP", 17)
+    return BytesPerPixel("WebP", 8 if any(map(_may_have_alpha_or_no_loss, chunks)) else 4)
 
 
-def _may_have_alpha(chunk: bytes) -> bool:
-    # The decoder goes by what it finds in the file, not by the flag in its header. A frame is not looked into.
+def _may_have_alpha_or_no_loss(chunk: bytes) -> bool:
+    # The decoder goes by what it finds in the file, not by the flag in its header.
     name = chunk[:4]
-    has_flag = (name == b"VP8X" and chunk[8] & 0x10) or (name == b"VP8L" and chunk[12] & 0x10)
-    return name in (b"ALPH", b"ANMF") or bool(has_flag)
+    return name in (b"ALPH", b"VP8L") or (name == b"VP8X" and bool(chunk[8] & 0x10))
 
 
-def of_gif(control: bytes) -> BytesPerPixel:
-    """Tell from the picture's control block, which may be missing: its lowest bit stands for transparency."""
-    return BytesPerPixel("GIF", 10 if control[3:4] and control[3] & 1 else 6)
+OF_GIF: Final = BytesPerPixel("GIF", 6)
 
 
 class MemoryBudget:
