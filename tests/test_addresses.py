@@ -4,7 +4,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from food_vision.intake.addresses import is_listed, refusal
+from food_vision.intake.addresses import is_address, is_listed, refusal
 from tests.bad_addresses import BAD_ADDRESSES
 
 GOOD_ADDRESSES = [
@@ -50,6 +50,7 @@ def test_passes(address: str) -> None:
 )
 def test_what_is_no_address_is_refused(address: str) -> None:
     assert refusal(address) == "not an address"
+    assert not is_address(address)
 
 
 @pytest.mark.parametrize(

@@ -157,6 +157,19 @@ async def test_spellings_lead_there_once_the_network_is_allowed(origin: Origin) 
             assert await fetcher.fetch(f"http://{host}:{origin.port}/photo.jpg") == PHOTO
 
 
+async def test_an_address_is_not_looked_up_and_a_name_is(origin: Origin) -> None:
+    asked: list[str] = []
+
+    def noting(host: str) -> list[str]:
+        asked.append(host)
+        return ["127.0.0.1"]
+
+    async with fetching(origin, noting, allow_networks="127.0.0.0/8") as fetcher:
+        for host in ("127.0.0.1", "[::ffff:127.0.0.1]", "photos.example", "127.1"):
+            assert await fetcher.fetch(f"http://{host}:{origin.port}/photo.jpg") == PHOTO
+    assert asked == ["photos.example", "127.1"]
+
+
 @pytest.mark.parametrize("port", [22, 25, 6379, 8080, 65535])
 async def test_ports(good: Origin, dials: list[tuple[str, int]], port: int) -> None:
     async with fetching(good, answering(["8.8.8.8"])) as fetcher:

@@ -51,7 +51,7 @@ async def test_a_look_up_that_stalls(origin: Origin) -> None:
         return ["127.0.0.1"]
 
     async with fetching(origin, stalling, fetch_timeout=0.3) as fetcher:
-        assert type(await problem_of(fetcher, origin.url("/photo.jpg"))) is SourceTimeout
+        assert type(await problem_of(fetcher, origin.url("/photo.jpg", host="photos.example"))) is SourceTimeout
         release.set()
     assert origin.connections == 0
 

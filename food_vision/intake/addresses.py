@@ -75,6 +75,19 @@ def refusal(address: str, allow_networks: Iterable[Network] = ()) -> str | None:
     return _ipv6_refusal(parsed) or _table_refusal(parsed)
 
 
+def is_address(host: str) -> bool:
+    """Tell whether a host is an address in its plain spelling: for that no look-up has another answer than itself.
+
+    What only a resolver takes for an address (``0x7f.1``, ``2130706433``) is none here, and neither is ``010.0.0.1``,
+    which resolvers read in two ways.
+    """
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 def is_listed(address: str, networks: Iterable[Network]) -> bool:
     """Tell whether an address, IPv4-mapped or not, lies in one of the networks."""
     return _lies_in(_unwrapped(ip_address(address)), networks)

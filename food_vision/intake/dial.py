@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from food_vision.admission import Place, run_holding
 from food_vision.errors import AddressNotAllowed, InvalidUrl, SourceFailed, StartupError
-from food_vision.intake.addresses import is_listed, refusal
+from food_vision.intake.addresses import is_address, is_listed, refusal
 from food_vision.intake.links import Link, canonical_host
 from food_vision.settings import Settings
 
@@ -82,6 +82,8 @@ class Dialler:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     async def _look_up(self, host: str, places: tuple[Place, ...]) -> Sequence[str]:
+        if is_address(host):
+            return [host]
         try:
             addresses = await run_holding(places, self._pool, self._resolver, host)
         except (OSError, UnicodeError) as error:
