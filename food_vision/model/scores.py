@@ -1,6 +1,7 @@
 """Logits → calibrated probabilities, ranked; the set that holds the true dish; whether there is food at all."""
 
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import NamedTuple
 
 import numpy as np
@@ -60,8 +61,10 @@ class Scorer:
                 internal=f"the engine gave outputs {outputs.shape} that are not {self._outputs} numbers"
             )
         chances = probabilities(self.logits(outputs), self._temperature)
-        order = np.argsort(-chances, kind="stable")
-        ranked = tuple(Ranked(self._names[index], float(chances[index])) for index in order)
+        order = (-chances).argsort(kind="stable")
+        # As lists: one by one, numbers come out of an array several times as slowly.
+        dishes = map(self._names.__getitem__, order.tolist())
+        ranked = tuple(map(Ranked, dishes, chances[order].tolist()))
         return Scores(ranked, *self._prediction_set(ranked), *self._food(outputs))
 
     def logits(self, outputs: Floats) -> Floats:
@@ -71,7 +74,9 @@ class Scorer:
     def _prediction_set(self, ranked: tuple[Ranked, ...]) -> tuple[tuple[str, ...] | None, float | None]:
         if self._set is None:
             return None, None
-        return tuple(dish for dish, score in ranked if score >= self._set.threshold), self._set.coverage
+        threshold = self._set.threshold
+        named = takewhile(lambda dish: dish.score >= threshold, ranked)
+        return tuple(dish for dish, _ in named), self._set.coverage
 
     def _food(self, outputs: Floats) -> tuple[bool | None, float | None]:
         if self._not_food is None:
@@ -112,4 +117,4 @@ def food_scores(logits: Floats, name: LogitScore, temperature: float) -> NDArray
 def chance_of_food(scores: NDArray[np.float64] | float, chance: Logistic) -> NDArray[np.float64]:
     """Return the chance of food, 0..1, for scores as ``food_scores`` gives them."""
     exponent = -chance.slope * (np.asarray(scores, np.float64) - chance.midpoint)
-    return np.asarray(1 / (1 + np.exp(np.clip(exponent, -700, 700))))
+    return np.asarray(1 / (1 + np.exp(np.minimum(np.maximum(exponent, -700), 700))))

@@ -90,8 +90,7 @@ class Batcher:
     async def _run_batch(self, batch: list[_Job]) -> None:
         started = time.perf_counter()
         try:
-            pixels = np.stack([job.pixels for job in batch])
-            outputs = await asyncio.get_running_loop().run_in_executor(self._thread, self._run, pixels)
+            outputs = await asyncio.get_running_loop().run_in_executor(self._thread, self._run, _together(batch))
             # Before anyone is answered: with a row too few or too many, no row is known to be anyone's.
             answers = list(zip(batch, outputs, strict=True))
         except Exception as error:
@@ -106,3 +105,8 @@ class Batcher:
         finally:
             for job in batch:
                 job.place.let_go()
+
+
+def _together(batch: list[_Job]) -> Pixels:
+    # A photo that is alone need not be copied.
+    return batch[0].pixels[np.newaxis] if len(batch) == 1 else np.stack([job.pixels for job in batch])

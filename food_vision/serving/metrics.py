@@ -83,8 +83,8 @@ class Metrics:
         self._cache_bytes = self._gauge("cache_bytes", "Memory that the response cache takes.")
         self._gauge("workers", "Processes that serve.").set(1)
         self._name_the_build()
-        for stage in STAGES:
-            self._stage_seconds.labels(stage)
+        # Found once: a look-up by labels takes a lock and makes a key.
+        self._stages = {stage: self._stage_seconds.labels(stage) for stage in STAGES}
 
     def name_the_model(self, name: str, version: str, sha256: str, engine: str) -> None:
         """Say which model answers."""
@@ -140,7 +140,7 @@ class Metrics:
 
     def took(self, stage: str, seconds: float) -> None:
         """Note the seconds of a photo in one of the ``STAGES``."""
-        self._stage_seconds.labels(stage).observe(seconds)
+        self._stages[stage].observe(seconds)
         visit = _CURRENT.get(Visit())
         visit.stages[stage] = visit.stages.get(stage, 0.0) + seconds
 
