@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from food_vision.errors import UnsupportedFormat
-from food_vision.intake.decode import decode
+from food_vision.intake.containers import read_container
+from food_vision.intake.decode import decode, render
 from food_vision.preprocessing import Preprocessing
 from tests import photos
 
@@ -121,6 +122,21 @@ def test_reduced_scale_decoding_changes_little(fit: str) -> None:
     difference = np.abs(decode(data, recipe).pixels.astype(int) - reference)
     assert difference.mean() < 0.6
     assert difference.max() <= 8
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "mean", "largest"),
+    [
+        pytest.param(640, 480, 0, 0, id="decoded in full"),
+        pytest.param(1600, 1200, 0.6, 8, id="at a half"),
+        pytest.param(4032, 3024, 0.6, 8, id="at an eighth"),
+    ],
+)
+def test_the_served_recipe_comes_near_to_full_scale(width: int, height: int, mean: float, largest: int) -> None:
+    container, recipe = read_container(photos.large_jpeg(width, height, quality=90)), Preprocessing(low_pass=160)
+    difference = np.abs(render(container, recipe).astype(int) - render(container, recipe, margin=None))
+    assert difference.mean() <= mean
+    assert difference.max() <= largest
 
 
 # Real photos
