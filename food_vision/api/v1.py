@@ -2,8 +2,9 @@
 
 import asyncio
 import hashlib
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from pydantic import WithJsonSchema
@@ -29,9 +30,11 @@ from food_vision.errors import (
     UnsupportedFormat,
 )
 from food_vision.intake.fetch import Fetcher
-from food_vision.intake.forms import Forms, Source
+from food_vision.intake.forms import Body, Forms, Item, Source
 from food_vision.serving.predictor import Predictor
 from food_vision.settings import Settings
+
+T = TypeVar("T")
 
 TOP_K = 5
 GRACE = 1.0
@@ -55,23 +58,54 @@ IfNoneMatch = Annotated[
 ]
 
 
+class Parts:
+    """What the routes for photos work with.
+
+    Attributes:
+        photos: Answers for photos.
+        top_k: The option, for a model of so many dishes; ``top_k_default`` where it is not given.
+        max_items: Most photos of one batch.
+    """
+
+    def __init__(self, fetcher: Fetcher, predictor: Predictor, uploads: Uploads, settings: Settings) -> None:
+        classes = len(predictor.bundle.display_names)
+        self.photos = Photos(fetcher, predictor, settings.docs_url)
+        self.top_k = Query(ge=1, le=classes, description="Most dishes that are named.")
+        self.top_k_default = min(TOP_K, classes)
+        self.max_items = settings.max_items
+        self._forms = Forms(settings.max_photo_bytes, settings.max_items, settings.max_batch_bytes)
+        self._uploads = uploads
+        self._request_timeout = settings.request_timeout
+
+    def photo_of(self, request: Request, url: str | None) -> AbstractAsyncContextManager[Source]:
+        """Give the one photo of a request, or the link to it."""
+        return self._reading(request, lambda body: self._forms.photo(body, url))
+
+    def items_of(self, request: Request) -> AbstractAsyncContextManager[list[Item]]:
+        """Give the photos of a batch."""
+        return self._reading(request, self._forms.batch)
+
+    def left(self, request: Request) -> float:
+        """Return the seconds until the request has to be answered."""
+        began: float = request.state.began
+        return self._request_timeout - (asyncio.get_running_loop().time() - began)
+
+    def _reading(self, request: Request, read: Callable[[Body], Awaitable[T]]) -> AbstractAsyncContextManager[T]:
+        request.state.began = asyncio.get_running_loop().time()
+        return self._uploads.reading(request, read)
+
+
 def v1_routes(fetcher: Fetcher, predictor: Predictor, uploads: Uploads, settings: Settings) -> APIRouter:
     """Return the routes for photos, working with the given parts."""
     router = APIRouter(tags=["photos"], dependencies=[Depends(refuse_other_options), Depends(refuse_compressed)])
-    photos = Photos(fetcher, predictor, settings.docs_url)
-    forms = Forms(settings.max_photo_bytes, settings.max_items, settings.max_batch_bytes)
-    classes = len(predictor.bundle.display_names)
-    TopK = Annotated[int, Query(ge=1, le=classes, description="Most dishes that are named.")]  # noqa: N806 - a type
-    top_k_default = min(TOP_K, classes)
+    parts = Parts(fetcher, predictor, uploads, settings)
+    _add_predict(router, parts)
+    _add_explain(router, parts)
+    _add_batch(router, parts)
+    return router
 
-    def left(request: Request) -> float:
-        began: float = request.state.began
-        return settings.request_timeout - (asyncio.get_running_loop().time() - began)
 
-    def photo_of(request: Request, url: str | None) -> AbstractAsyncContextManager[Source]:
-        request.state.began = asyncio.get_running_loop().time()
-        return uploads.reading(request, lambda body: forms.photo(body, url))
-
+def _add_predict(router: APIRouter, parts: Parts) -> None:
     @router.post(
         "/v1/predict",
         operation_id="predict",
@@ -83,14 +117,16 @@ def v1_routes(fetcher: Fetcher, predictor: Predictor, uploads: Uploads, settings
     async def predict(
         request: Request,
         url: Url = None,
-        top_k: TopK = top_k_default,
+        top_k: Annotated[int, parts.top_k] = parts.top_k_default,
         min_score: MinScore = 0,
         explain: Annotated[bool, Query(description="Tell as well what the answer rests on.")] = False,
     ) -> Prediction:
         options = Options(top_k=top_k, min_score=min_score, explain=explain)
-        async with photo_of(request, url) as source:
-            return await while_wanted(request, photos.predict(source, options), left(request))
+        async with parts.photo_of(request, url) as source:
+            return await while_wanted(request, parts.photos.predict(source, options), parts.left(request))
 
+
+def _add_explain(router: APIRouter, parts: Parts) -> None:
     @router.post(
         "/v1/explain",
         operation_id="explain",
@@ -105,34 +141,35 @@ def v1_routes(fetcher: Fetcher, predictor: Predictor, uploads: Uploads, settings
         response: Response,
         url: Url = None,
         dish: Dish = None,
-        top_k: TopK = top_k_default,
+        top_k: Annotated[int, parts.top_k] = parts.top_k_default,
         min_score: MinScore = 0,
     ) -> Prediction | Response:
         response.headers["Vary"] = "Accept"
         as_picture = preferred(request.headers.get("accept", ""), (JSON, PNG)) == PNG
         options = Options(top_k=top_k, min_score=min_score, explain=True)
-        async with photo_of(request, url) as source:
+        async with parts.photo_of(request, url) as source:
             if not as_picture:
-                return await while_wanted(request, photos.explain(source, dish, options), left(request))
-            picture = await while_wanted(request, photos.draw(source, dish), left(request))
+                return await while_wanted(request, parts.photos.explain(source, dish, options), parts.left(request))
+            picture = await while_wanted(request, parts.photos.draw(source, dish), parts.left(request))
         return Response(picture, media_type=PNG, headers={"Vary": "Accept"})
 
+
+def _add_batch(router: APIRouter, parts: Parts) -> None:
     @router.post(
         "/v1/predict/batch",
         operation_id="predict_batch",
         summary="Tell the dishes on several photos",
-        openapi_extra=batch_body(settings.max_items),
+        openapi_extra=batch_body(parts.max_items),
         response_model_exclude_unset=True,
         responses={**shows(BATCH), **problem_responses(*BODY_PROBLEMS, Overloaded, DeadlineExceeded)},
     )
-    async def predict_batch(request: Request, top_k: TopK = top_k_default, min_score: MinScore = 0) -> BatchAnswer:
+    async def predict_batch(
+        request: Request, top_k: Annotated[int, parts.top_k] = parts.top_k_default, min_score: MinScore = 0
+    ) -> BatchAnswer:
         options = Options(top_k=top_k, min_score=min_score)
-        request.state.began = asyncio.get_running_loop().time()
-        async with uploads.reading(request, forms.batch) as items:
-            work = photos.batch(items, options, request.state.request_id, left(request))
-            return await while_wanted(request, work, left(request) + GRACE)
-
-    return router
+        async with parts.items_of(request) as items:
+            work = parts.photos.batch(items, options, request.state.request_id, parts.left(request))
+            return await while_wanted(request, work, parts.left(request) + GRACE)
 
 
 def model_routes(predictor: Predictor) -> APIRouter:
