@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from food_vision.model.bundle import load_bundle
 from tests.photos import pixels
 from training.classes import CLASSES
 from training.data import PER_ROW, TILE
@@ -127,7 +128,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / "sharp" / "train" / CLASSES[label]).mkdir(parents=True)
         for number in range(count):
             (folder / "sharp" / "train" / CLASSES[label] / f"{number}.webp").touch()
-    (folder / "sharp" / "test-plain.txt").write_text(f"{CLASSES[0]}/01\n")
+    (folder / "sharp" / "test-plain.txt").write_text(f"{CLASSES[0]}/01\n{CLASSES[1]}/11\n")
     return folder
 
 
@@ -168,17 +169,22 @@ def test_everything_that_was_asked_for_is_measured(report: Report) -> None:
         "food64/test, classes with few sharp training photos": 4,
         "food64/test, classes with many": 2,
         "food64/test, classes without sharp training photos": 196,
-        "sharp/test, plainer photos": 1,
-        "sharp/test, the others": 3,
+        "sharp/test, plainer photos": 2,
+        "sharp/test, the others": 2,
     }
+    assert [one.photos for one in report.gaps.sets][3:] == [
+        "sharp/test, plainer photos",
+        "sharp/test reduced to 64 pixels, plainer photos",
+    ]
     assert len(report.dishes[1].recall) == len(CLASSES)
     assert report.not_food is not None
     assert [share.photos for share in report.not_food.rest.values()] == [3]
 
 
 def test_engines_agree_and_are_timed(report: Report) -> None:
-    assert report.agreement.same.value == 1
-    assert report.agreement.largest < 1e-3
+    exact = load_bundle(WEIGHTS).precision == "float32"
+    assert report.agreement.same.value >= (1 if exact else 0.85)
+    assert report.agreement.largest < (1e-3 if exact else 1)
     assert report.precision is not None
     assert report.precision.agreement.largest == 0
     assert {one.value for one in report.precision.differences.values()} == {0}

@@ -1,5 +1,6 @@
 """Two engines, one answer; the tutorial's lines; and a fast engine that needs no TensorFlow."""
 
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -81,6 +82,18 @@ def test_real_photos_are_recognised(fast: Engine, bundle: Bundle) -> None:
         bundle.metadata.classes[i] == path.parent.name for i, path in zip(logits.argmax(axis=1), paths, strict=True)
     ]
     assert np.mean(right) > 0.6
+
+
+def test_a_mirrored_model_answers_a_photo_and_its_mirror_image_alike(
+    bundle: Bundle, fast: Engine, photos: Pixels
+) -> None:
+    metadata = bundle.metadata.model_copy(update={"mirrored": True})
+    both = open_engine(dataclasses.replace(bundle, metadata=metadata), Settings(engine="fast"))
+    images = photos[:2, :, ::-1]
+    np.testing.assert_allclose(both.predict(photos[:2]), both.predict(images), atol=1e-4)
+    plain = fast.predict(photos[:2]), fast.predict(np.ascontiguousarray(images))
+    np.testing.assert_allclose(both.predict(photos[:2]), np.mean(plain, axis=0), atol=1e-4)
+    assert np.abs(plain[0] - plain[1]).max() > 0.01
 
 
 @pytest.mark.parametrize("kind", ["fast", "keras"])

@@ -48,7 +48,8 @@ def main() -> None:
     metadata = read_metadata(arguments.weights)
     if metadata is None:
         sys.exit(f"{arguments.weights} has no metadata: `python -m training.checkpoint` writes it.")
-    photos = look(Eye(arguments.weights, metadata.preprocessing, arguments.data, arguments.kept), arguments)
+    recipe, mirrored = metadata.preprocessing, metadata.mirrored
+    photos = look(Eye(arguments.weights, recipe, arguments.data, arguments.kept, mirrored=mirrored), arguments)
     constants, probe = fit(photos)
     if not arguments.dry_run:
         write_probe(arguments.weights, probe)

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from food_vision.model.engine import Batch
+from food_vision.model.engine import Batch, Engine, Mirrored
 from food_vision.model.keras import load_keras, logits_model
 from food_vision.preprocessing import Preprocessing
 from training.data import Sample
@@ -40,17 +40,19 @@ class Eye:
         recipe: How photos become its input.
         data: The photos' folder.
         kept: Where what was seen is kept.
+        mirrored: Look at mirror images too, and take the mean.
     """
 
     name = "eye"
 
-    def __init__(self, weights: Path, recipe: Preprocessing, data: Path, kept: Path) -> None:
+    def __init__(self, weights: Path, recipe: Preprocessing, data: Path, kept: Path, *, mirrored: bool = False) -> None:
         logits = logits_model(load_keras(weights))
         features = logits.layers[-1].input
         both = keras.Model(logits.inputs, keras.layers.Concatenate()([logits.output, features]))
         self._run = tf.function(lambda photos: both(tf.cast(photos, tf.float32), training=False), reduce_retracing=True)
         self._classes, self._recipe = logits.output.shape[-1], recipe
-        self._kept = kept / _key(logits, recipe, data)
+        self._engine: Engine = Mirrored(self) if mirrored else self
+        self._kept = kept / (_key(logits, recipe, data) + "-mirrored" * mirrored)
         self._kept.mkdir(parents=True, exist_ok=True)
 
     def look(self, name: str, samples: Callable[[], Iterable[Sample]]) -> Seen:
@@ -58,7 +60,7 @@ class Eye:
         path = self._kept / f"{name}.npz"
         if not path.exists():
             chosen = list(samples())
-            rows = run(self, self._recipe, chosen)
+            rows = run(self._engine, self._recipe, chosen)
             seen = Seen(rows[:, : self._classes], rows[:, self._classes :], labels_of(chosen))
             np.savez(path, **seen._asdict())
         with np.load(path) as file:

@@ -30,6 +30,25 @@ class Engine(Protocol):
         """
 
 
+class Mirrored:
+    """Asks an engine twice, for each photo and for its mirror image, and answers with the mean.
+
+    Costs one inference more; what it brings: docs/decisions/013-mirror.md.
+
+    Args:
+        engine: Asked for as many photos at a time as it is asked for itself.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.name = engine.name
+        self._engine = engine
+
+    def predict(self, batch: Batch) -> Outputs:
+        """Return ``float32[N, outputs]`` for RGB photos ``uint8[N, S, S, 3]``."""
+        mirrored = np.ascontiguousarray(batch[:, :, ::-1])
+        return (self._engine.predict(batch) + self._engine.predict(mirrored)) / 2
+
+
 def open_engine(bundle: Bundle, settings: Settings) -> Engine:
     """Load the engine that the settings ask for, and run it once.
 
@@ -38,6 +57,8 @@ def open_engine(bundle: Bundle, settings: Settings) -> Engine:
     """
     threads = settings.inference_threads or usable_processors()
     engine = _open(bundle, settings.engine, threads)
+    if bundle.metadata.mirrored:
+        engine = Mirrored(engine)
     side, metadata = bundle.preprocessing.size, bundle.metadata
     shape = engine.predict(np.zeros((1, side, side, 3), np.uint8)).shape
     if shape != (1, metadata.outputs):

@@ -10,9 +10,19 @@ from training.per_class import worst
 
 def beyond(report: Report) -> str:
     """Return how much further behind classes with few sharp training photos are than they are anyway."""
-    return (
+    text = (
         "Against what food64/test says of the same classes, those with few sharp training photos are behind the others "
         f"on sharp/test by {points(report.gaps.beyond)} points."
+    )
+    sharp = {one.photos: one for one in report.gaps.sets}
+    if (alike := sharp.get("sharp/test, plainer photos")) is None:
+        return text
+    few, many = (f"{one.photos:,}" for one in (alike.few, alike.many))
+    all_few, all_many = (f"{one.photos:,}" for one in (sharp["sharp/test"].few, sharp["sharp/test"].many))
+    return (
+        f"{text} But the photos differ: {few} of {all_few} test photos of those with few are of the plainer kind, and "
+        f"{many} of {all_many} of the others. Photos of that kind compared with each other are "
+        f"{points(alike.difference)} points apart."
     )
 
 

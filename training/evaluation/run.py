@@ -26,6 +26,7 @@ REDUCED = f"{SHARP} reduced to {SIDE} pixels"
 MANY = 180
 """Sharp training photos from which a class counts as one with many; the others have about 75."""
 WITH_MANY = "classes with many"
+PLAINER = "plainer photos"
 COMPARED = 200
 """Photos of each of two sets that both engines look at."""
 
@@ -71,12 +72,13 @@ def evaluate(plan: Plan, left_out: tuple[str, ...] = ()) -> Report:
     groups = class_groups(plan.data, left_out)
     food = {name: answers[name] for name in (SHARP, REDUCED, SMALL)}
     sets = {SHARP: (photos.sharp, answers[SHARP]), SMALL: (photos.small, answers[SMALL])}
+    are_plain = _are_plain(photos, plan.data)
     covered = [measure.coverage(name, one, classes) for name, one in food.items()]
     return Report(
         model=_model(server),
         machine=plan.machine,
-        rows=tuple(_rows(food, groups, _are_plain(photos, plan.data))),
-        gaps=measure.gaps(food, groups[WITH_MANY], SHARP, SMALL),
+        rows=tuple(_rows(food, groups, are_plain)),
+        gaps=measure.gaps(food | _alike(food, are_plain, groups[WITH_MANY]), groups[WITH_MANY], SHARP, SMALL),
         reliability=tuple(measure.reliability_of(name, one) for name, one in food.items()),
         nine_in_ten=measure.nine_in_ten(answers[SHARP]),
         coverage=tuple(one for one in covered if one),
@@ -117,9 +119,17 @@ def _rows(
 ) -> Iterable[Row]:
     for name, answers in food.items():
         yield from measure.rows_by_group(name, answers, groups)
-    for name, chosen in (("plainer photos", are_plain), ("the others", ~are_plain)):
+    for name, chosen in ((PLAINER, are_plain), ("the others", ~are_plain)):
         if chosen.any():
             yield measure.row(f"{SHARP}, {name}", food[SHARP].of(chosen))
+
+
+def _alike(food: Mapping[str, Answers], are_plain: NDArray[np.bool_], many: NDArray[np.int64]) -> dict[str, Answers]:
+    """Return the plainer photos of the sharp sets: classes with few have hardly any others, so that these compare."""
+    with_many = np.isin(food[SHARP].labels[are_plain], many)
+    if with_many.all() or not with_many.any():
+        return {}
+    return {f"{name}, {PLAINER}": food[name].of(are_plain) for name in (SHARP, REDUCED)}
 
 
 def _model(server: Server) -> Model:
