@@ -24,6 +24,11 @@ STILLS = {
     "with alpha": photos.encoded(CLEAR, "WEBP"),
     "lossless with alpha": photos.encoded(CLEAR, "WEBP", lossless=True, exact=True),
 }
+FLAGS = 20
+"""The byte in which a file with alpha says so."""
+STILLS["with alpha that its head does not name"] = (
+    STILLS["with alpha"][:FLAGS] + b"\0" + STILLS["with alpha"][FLAGS + 1 :]
+)
 
 
 @pytest.fixture

@@ -203,23 +203,23 @@ def _verified(name: bytes, chunk: bytes) -> bytes:
 
 # WebP: RIFF; four letters, length, content, padded to an even length.
 
-_WEBP_KEPT: Final = frozenset({b"VP8 ", b"VP8L", b"ALPH", b"ANIM"})
-_WEBP_ALPHA_AND_ANIMATION: Final = 0x12
+_WEBP_KEPT: Final = frozenset({b"VP8 ", b"VP8L", b"ANIM"})
+_WEBP_ALPHA, _WEBP_ANIMATION = 0x10, 0x02  # Flags. Alpha without its own counts for the plain decoder, not for Pillow.
 
 
 def _read_webp(data: bytes) -> Container:
-    kept: list[bytes] = []
     width, height = _webp_size(data)
-    orientation, frames = 1, 0
+    orientation, frames, kept = 1, 0, list[bytes]()
+    names = _WEBP_KEPT | {b"ALPH"} if data[20] & _WEBP_ALPHA else _WEBP_KEPT
     for name, chunk in _webp_chunks(data):
         if name == b"EXIF":
             orientation = read_orientation(chunk[8:].removeprefix(b"Exif\0\0"))
         elif name == b"VP8X":
             # Its flags promise chunks that are left out.
-            kept.append(chunk[:8] + bytes([chunk[8] & _WEBP_ALPHA_AND_ANIMATION]) + chunk[9:])
+            kept.append(chunk[:8] + bytes([chunk[8] & (_WEBP_ALPHA | _WEBP_ANIMATION)]) + chunk[9:])
         elif name == b"ANMF":
             frames += 1
-        if name in _WEBP_KEPT or (name == b"ANMF" and frames == 1):
+        if name in names or (name == b"ANMF" and frames == 1):
             kept.append(chunk)
     body = b"".join([b"RIFF", struct.pack("<I", sum(map(len, kept)) + 4), b"WEBP", *kept])
     return Container("WEBP", width, height, orientation, body, memory.of_webp(kept, frames > 0), frames > 0)
