@@ -22,7 +22,7 @@ from food_vision.errors import PhotoTooSmall, Problem, TooManyPixels, Undecodabl
 from food_vision.intake import webp
 from food_vision.intake.containers import Container, read_container
 from food_vision.intake.formats import Format
-from food_vision.intake.memory import MemoryBudget
+from food_vision.intake.memory import MemoryBudget, of_webp_codes
 from food_vision.preprocessing import Preprocessing
 
 _PARSERS: Final = (GifImagePlugin, JpegImagePlugin, PngImagePlugin, WebPImagePlugin)
@@ -90,7 +90,7 @@ def decode(
     if memory > limits.decode_bytes:
         _refuse_as_too_heavy(container, limits, memory)
     try:
-        with budget.share(memory) if budget else nullcontext():
+        with budget.share(_share(container, memory, limits)) if budget else nullcontext():
             pixels = render(container, recipe)
     except Problem:
         raise
@@ -146,6 +146,13 @@ def _memory(container: Container, recipe: Preprocessing) -> int:
     needed = _needed(recipe, REDUCED_SCALE_MARGIN)
     scale = _reduction(container.width, container.height, needed) if container.format == "JPEG" else 1
     return math.ceil(container.width * container.height * (in_file + picture / scale**2))
+
+
+def _share(container: Container, memory: int, limits: PhotoLimits) -> int:
+    """Return what a photo holds of the budget: all of it where it may take more, which is no reason to refuse it."""
+    pixels = container.width * container.height
+    codes = of_webp_codes(container.body, pixels) if container.format == "WEBP" else 0
+    return min(memory + codes, limits.decode_bytes)
 
 
 def _refuse_as_too_heavy(container: Container, limits: PhotoLimits, memory: int) -> NoReturn:
