@@ -14,7 +14,7 @@ from PIL import Image
 from food_vision.errors import StartupError
 from food_vision.intake.decode import decode
 from food_vision.model.bundle import Bundle, Precision, load_bundle
-from food_vision.model.engine import Engine, open_engine
+from food_vision.model.engine import Engine, Mirrored, open_engine
 from food_vision.model.scores import Scorer, probabilities
 from food_vision.settings import Settings
 from tests.photos import photo
@@ -94,6 +94,11 @@ def test_a_mirrored_model_answers_a_photo_and_its_mirror_image_alike(
     plain = fast.predict(photos[:2]), fast.predict(np.ascontiguousarray(images))
     np.testing.assert_allclose(both.predict(photos[:2]), np.mean(plain, axis=0), atol=1e-4)
     assert np.abs(plain[0] - plain[1]).max() > 0.01
+
+
+def test_what_cannot_be_mirrored_is_refused(fast: Engine) -> None:
+    with pytest.raises(ValueError, match="photos must be uint8"):
+        Mirrored(fast).predict(np.zeros((224, 224), np.uint8))
 
 
 @pytest.mark.parametrize("kind", ["fast", "keras"])

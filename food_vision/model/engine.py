@@ -45,8 +45,10 @@ class Mirrored:
 
     def predict(self, batch: Batch) -> Outputs:
         """Return ``float32[N, outputs]`` for RGB photos ``uint8[N, S, S, 3]``."""
-        mirrored = np.ascontiguousarray(batch[:, :, ::-1])
-        return (self._engine.predict(batch) + self._engine.predict(mirrored)) / 2
+        # First as it is: the engine refuses what cannot be mirrored.
+        straight = self._engine.predict(batch)
+        mirrored = self._engine.predict(np.ascontiguousarray(batch[:, :, ::-1]))
+        return (straight + mirrored) * np.float32(0.5)
 
 
 def open_engine(bundle: Bundle, settings: Settings) -> Engine:
