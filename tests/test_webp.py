@@ -2,6 +2,8 @@
 
 import io
 import struct
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,6 +52,19 @@ def test_the_same_pixels_as_pillows(kind: str, without_the_plain_decoder: pytest
 
 def test_the_pinned_pillow_has_it_on_linux() -> None:
     assert webp.IS_THERE or not Path("/proc").exists(), "WebP takes four times the memory without"
+
+
+def test_a_pillow_without_webp_decodes_the_rest() -> None:
+    code = """
+import sys
+sys.modules["PIL._webp"] = None
+from food_vision.intake import webp
+from food_vision.intake.decode import decode
+from food_vision.preprocessing import Preprocessing
+assert not webp.IS_THERE
+assert decode(sys.stdin.buffer.read(), Preprocessing()).format == "PNG"
+"""
+    subprocess.run([sys.executable, "-c", code], input=photos.photo("PNG", 64, 64), check=True, timeout=60)
 
 
 @pytest.mark.usefixtures("without_the_plain_decoder")

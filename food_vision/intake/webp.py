@@ -7,18 +7,20 @@ with everything inside, stills are decoded by Pillow, and cost what animations d
 """
 
 import ctypes
+import importlib
 from collections.abc import Callable
 
 import numpy as np
-from PIL import Image, _webp
+from PIL import Image
 
 from food_vision.errors import UndecodablePhoto
 
 
 def _plain_decoder() -> Callable[..., int | None] | None:
     try:
-        decoder = ctypes.CDLL(_webp.__file__).WebPDecodeRGBAInto
-    except (OSError, AttributeError):
+        # By name: a Pillow built without WebP has no such module, and must not keep the other formats out.
+        decoder = ctypes.CDLL(importlib.import_module("PIL._webp").__file__).WebPDecodeRGBAInto
+    except (ImportError, OSError, AttributeError):
         return None
     # The file and its length; where the pixels go, how many bytes there are, and how many of them a row has.
     decoder.argtypes = (ctypes.c_char_p, ctypes.c_size_t, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
