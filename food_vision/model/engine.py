@@ -40,7 +40,7 @@ class Mirrored:
     """
 
     def __init__(self, engine: Engine) -> None:
-        self.name = engine.name
+        self.name = f"{engine.name}, mirrored"
         self._engine = engine
 
     def predict(self, batch: Batch) -> Outputs:
