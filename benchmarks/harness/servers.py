@@ -4,6 +4,7 @@ Reads ``/proc``: Linux only. Memory is resident memory summed over the processes
 proportional share (PSS), in which pages that several processes share count once.
 """
 
+import contextlib
 import http.client
 import os
 import signal
@@ -98,17 +99,19 @@ def running_server(
 
 
 def ask_once(port: int, request: Request, link: str) -> tuple[int, bytes]:
-    """Send one request; return status and body."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    """Send one request by a connection of its own; return status and body."""
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
+        return ask(connection, request, link)
+
+
+def ask(connection: http.client.HTTPConnection, request: Request, link: str) -> tuple[int, bytes]:
+    """Send a request; return status and body. The connection may be used again."""
     path = request.path.replace("{link}", link.replace(":", "%3A").replace("/", "%2F"))
     body = request.uploads[0].read_bytes() if request.uploads else request.body.replace("{link}", link).encode()
     headers = {"Content-Type": request.content_type} if request.content_type else {}
-    try:
-        connection.request("POST", path, body, headers)
-        answer = connection.getresponse()
-        return answer.status, answer.read()
-    finally:
-        connection.close()
+    connection.request("POST", path, body, headers)
+    answer = connection.getresponse()
+    return answer.status, answer.read()
 
 
 def free_port() -> int:
