@@ -4,7 +4,6 @@ python -m benchmarks.decoder_worker DATA EVERY REPEATS
 """
 
 import importlib
-import io
 import statistics
 import sys
 import time
@@ -16,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmarks.harness.photos import jpeg
+from benchmarks.harness.photos import enlarged, jpeg
 from benchmarks.harness.report import machine, table
 from benchmarks.harness.servers import ROOT
 from food_vision.intake.containers import read_container
@@ -81,7 +80,7 @@ class Agreement(NamedTuple):
 def _agreement(photos: list[Path], recipe: Preprocessing, tell: Callable[[Pixels], str]) -> str:
     found: dict[str, list[Agreement]] = {decoder: [] for decoder in DECODERS}
     for path in photos:
-        data = _as_from_a_camera(path)
+        data = enlarged(path, CAMERA_SIDE)
         reference = pillow_full(data, recipe)
         dish = tell(reference)
         for decoder, decode in DECODERS.items():
@@ -95,15 +94,6 @@ def _agreement(photos: list[Path], recipe: Preprocessing, tell: Callable[[Pixels
 def _summary(name: str, rows: list[Agreement]) -> list[str]:
     mean, largest = statistics.mean(row.mean for row in rows), max(row.largest for row in rows)
     return [name, f"{mean:.2f}", str(largest), f"{100 * statistics.mean(row.same_dish for row in rows):.2f}"]
-
-
-def _as_from_a_camera(path: Path) -> bytes:
-    with Image.open(path) as photo:
-        scale = CAMERA_SIDE / min(photo.size)
-        large = photo.convert("RGB").resize([round(side * scale) for side in photo.size], Image.Resampling.LANCZOS)
-    file = io.BytesIO()
-    large.save(file, "JPEG", quality=90)
-    return file.getvalue()
 
 
 def pillow_full(data: bytes, recipe: Preprocessing) -> Pixels:

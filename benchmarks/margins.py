@@ -7,7 +7,6 @@ docs/decisions/004-decoding.md. Five minutes for every sixth photo.
 """
 
 import argparse
-import io
 import random
 import statistics
 from collections.abc import Callable, Sequence
@@ -16,8 +15,8 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
+from benchmarks.harness.photos import enlarged
 from benchmarks.harness.report import table
 from benchmarks.harness.servers import ROOT
 from food_vision.intake.containers import read_container
@@ -68,21 +67,12 @@ def _rows(name: str, sides: tuple[float, float], photos: Sequence[Path]) -> list
 
     changes: dict[float, list[Change]] = {margin: [] for margin in MARGINS}
     for path in photos:
-        container = read_container(_enlarged(path, round(chance.uniform(*sides))))
+        container = read_container(enlarged(path, round(chance.uniform(*sides))))
         full = render(container, bundle.preprocessing, margin=None)
         dish = tell(full)
         for margin, found in changes.items():
             found.append(_change(render(container, bundle.preprocessing, margin), full, dish, tell))
     return [[name, f"{margin:g}", f"{len(found)}", *_summary(found)] for margin, found in changes.items()]
-
-
-def _enlarged(path: Path, side: int) -> bytes:
-    with Image.open(path) as photo:
-        scale = side / min(photo.size)
-        large = photo.convert("RGB").resize([round(length * scale) for length in photo.size], Image.Resampling.LANCZOS)
-    file = io.BytesIO()
-    large.save(file, "JPEG", quality=90)
-    return file.getvalue()
 
 
 def _change(pixels: Pixels, full: Pixels, dish: str, tell: Callable[[Pixels], str]) -> Change:

@@ -1,6 +1,7 @@
-"""Photos for benchmarks, made here: detail at every size, as in nature. Fixed seeds; nothing is read."""
+"""Photos for benchmarks: made here with detail at every size, as in nature, by fixed seeds; or enlarged ones."""
 
 import io
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageChops
@@ -23,6 +24,18 @@ def scene(width: int, height: int, seed: int = 0) -> Image.Image:
 
 def jpeg(width: int, height: int, seed: int = 0) -> bytes:
     """Return a scene as a camera would store it."""
+    return _stored(scene(width, height, seed))
+
+
+def enlarged(path: Path, side: int) -> bytes:
+    """Return a photo enlarged to ``side`` pixels on the short side, as a camera would store it."""
+    with Image.open(path) as photo:
+        scale = side / min(photo.size)
+        size = [round(length * scale) for length in photo.size]
+        return _stored(photo.convert("RGB").resize(size, Image.Resampling.LANCZOS))
+
+
+def _stored(picture: Image.Image) -> bytes:
     file = io.BytesIO()
-    scene(width, height, seed).save(file, "JPEG", quality=CAMERA_QUALITY)
+    picture.save(file, "JPEG", quality=CAMERA_QUALITY)
     return file.getvalue()
