@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
 from food_vision.intake.containers import MAX_JPEG_SCANS
-from tests import photos
+from tests import lossless, photos
 from tests.corpus_damage import blocks_of
 from tests.corpus_seeds import PALETTE, SEEDS, interlaced
 from tests.photos import jpeg_segment, png_chunk, with_jpeg_segments, with_png_chunks
@@ -78,6 +78,10 @@ BOMBS: Mapping[str, Make] = {
     "WebP, 3,500 x 3,500 in 36 bytes": lambda: webp_of_size(3_500, 3_500),
     "WebP, 2**48 pixels": lambda: b"RIFF\x16\0\0\0WEBPVP8X\x0a\0\0\0\x10\0\0\0" + b"\xff" * 6,
     "WebP, a million chunks": lambda: many_webp_chunks(1_000_000),
+    "WebP, codes for each 16 pixels": lambda: lossless.still(999, 1_000),
+    "WebP, codes for each 16 pixels of its alpha": lambda: lossless.with_alpha(999, 1_000),
+    "WebP, codes for each 16 pixels of a frame": lambda: lossless.animated(999, 1_000),
+    "WebP, as many codes as are taken": lambda: lossless.still(412, 412),
     "GIF, 65,535 x 65,535": lambda: gif_of_size(65_535, 65_535, b"\x44\1"),
     "GIF, 4,500 x 4,500, cleared all the time": lambda: gif_of_size(4_500, 4_500, b"\x24\x49\x92" * 1_000_000),
     "GIF, a picture far beyond its screen": lambda: photos.gif((10, 10), (65_000, 65_000, 10, 10), b"\1\0\0"),

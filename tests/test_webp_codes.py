@@ -1,94 +1,186 @@
-"""Lossless WebPs of very many codes: small files and pictures, and hundreds of megabytes of tables in the decoder."""
+"""Lossless WebPs of very many codes are refused by their heads, and all that photo programs write is taken."""
 
-import struct
+import contextlib
+import io
+import random
 import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
+from food_vision.errors import Problem, TooManyPixels, UndecodablePhoto
+from food_vision.intake import webp
+from food_vision.intake.containers import read_container
 from food_vision.intake.decode import PhotoLimits, decode
-from food_vision.intake.memory import MemoryBudget, of_webp_codes
+from food_vision.intake.memory import LIGHT, MemoryBudget
+from food_vision.intake.prefix_codes import MOST_STEPS
+from food_vision.intake.webp_codes import Codes, Lossless, codes_of
 from food_vision.preprocessing import Preprocessing
-from tests import photos
+from tests import lossless, photos
+from tests.barrage import MOST_MEGABYTES, memory, post, warm_up
+from tests.service import Service, running_service
 
 RECIPE, LIMITS = Preprocessing(), PhotoLimits()
-CELL = 4
-"""Pixels on each side of the least square that may have codes of its own."""
+KINDS: dict[str, Callable[[int, int], bytes]] = {
+    "picture": lossless.still,
+    "alpha": lossless.with_alpha,
+    "frame": lossless.animated,
+}
+MOST_SIDE = 412
+"""Of a square with codes for each 16 pixels that is decoded."""
+CLEAR = photos.picture(80, 60).convert("RGBA")
+CLEAR.putalpha(photos.picture(80, 60, "L"))
+USUAL = {
+    f"{name}, method {method}, quality {quality}": photos.encoded(
+        image, "WEBP", lossless=True, exact=True, method=method, quality=quality
+    )
+    for name, image in {
+        "photo": photos.picture(80, 60),
+        "clear": CLEAR,
+        "2 colours": photos.picture(80, 60).quantize(2).convert("RGB"),
+        "16 colours": photos.picture(80, 60).quantize(16).convert("RGB"),
+        "200 colours": photos.picture(80, 60).quantize(200).convert("RGB"),
+    }.items()
+    for method, quality in ((0, 0), (4, 80), (6, 100))
+} | {"alpha": photos.encoded(CLEAR, "WEBP"), "frames": photos.animation("WEBP", 3, 64, lossless=True)}
 
 
-class Bits:
-    """Bits in the order in which lossless WebPs have them."""
-
-    def __init__(self) -> None:
-        self._bits: list[str] = []
-
-    def put(self, value: int, count: int) -> None:
-        """Write a number, its lowest bit first."""
-        self._bits.append(f"{value:0{count}b}"[::-1])
-
-    def put_code(self, code: int) -> None:
-        """Write a code of 8 bits: codes begin with their highest."""
-        self._bits.append(f"{code:08b}")
-
-    def bytes(self) -> bytes:
-        """Return all, and a reserve."""
-        bits = "".join(self._bits)[::-1]
-        return int(bits, 2).to_bytes(len(bits) // 8 + 16, "little")
+def codes_in(data: bytes) -> Codes:
+    part = read_container(data).lossless
+    assert part is not None
+    return codes_of(part)
 
 
-def bomb(width: int, height: int) -> bytes:
-    """A black picture with codes of their own for each square of 4 x 4 pixels, all of them alike."""
-    bits = Bits()
-    for value, count in (0x2F, 8), (width - 1, 14), (height - 1, 14), (0, 4), (0, 1), (0, 1):
-        bits.put(value, count)
-    cells = -(-width // CELL) * -(-height // CELL)
-    for value, count in (1, 1), (0, 3), (0, 1):  # Many codes, one for each cell; no cache.
-        bits.put(value, count)
-    for _ in range(2):
-        _put_code_of_all_bytes(bits)
-    _put_empty_codes(bits, 3)
-    for cell in range(cells):
-        bits.put_code(cell & 0xFF)
-        bits.put_code(cell >> 8)
-    _put_empty_codes(bits, 5 * cells)
-    chunk = bits.bytes()
-    chunk = b"VP8L" + struct.pack("<I", len(chunk)) + chunk + bytes(len(chunk) % 2)
-    return b"RIFF" + struct.pack("<I", 4 + len(chunk)) + b"WEBP" + chunk
+# What is refused
 
 
-def _put_code_of_all_bytes(bits: Bits) -> None:
-    """256 codes of 8 bits each."""
-    bits.put(0, 1)
-    bits.put(8, 4)
-    for length in (17, 18, 0, 1, 2, 3, 4, 5, 16, 6, 7, 8):
-        bits.put(length == 8, 3)
-    for value, count in (1, 1), (3, 3), (254, 8):
-        bits.put(value, count)
+@pytest.mark.parametrize("kind", KINDS)
+def test_all_codes_are_counted(kind: str) -> None:
+    data = KINDS[kind](999, 1_000)
+    assert len(data) < 340_000
+    groups, size = codes_in(data)
+    assert groups == 250 * 250
+    assert size >= 347_000_000, "as much as was measured"
 
 
-def _put_empty_codes(bits: Bits, count: int) -> None:
-    """Codes of one value, which is 0 and takes no bits."""
-    for _ in range(count):
-        bits.put(1, 4)
+@pytest.mark.parametrize("plain_decoder", [True, False], ids=["plain decoder", "Pillow's"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_too_many_codes_are_refused_before_memory_is_waited_for(
+    kind: str, plain_decoder: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webp, "IS_THERE", webp.IS_THERE and plain_decoder)
+    budget = MemoryBudget(LIMITS.decode_bytes)
+    with budget.share(budget.total), pytest.raises(TooManyPixels) as caught:
+        decode(KINDS[kind](999, 1_000), RECIPE, LIMITS, budget)
+    assert "MB, with 62,500 sets of codes in its lossless part; at most 128 MB are taken." in caught.value.detail
+    assert budget.free == budget.total
 
 
-BOMB = bomb(999, 1_000)
+def test_how_many_are_taken_goes_by_the_limit() -> None:
+    data = lossless.still(400, 400)
+    enough = 8 * 400 * 400 + codes_in(data).size - LIGHT
+    assert decode(data, RECIPE, PhotoLimits(decode_bytes=enough)).format == "WEBP"
+    with pytest.raises(TooManyPixels, match="10,000 sets of codes"):
+        decode(data, RECIPE, PhotoLimits(decode_bytes=enough - 1))
 
 
-def test_how_much_the_tables_may_take_is_known() -> None:
-    assert len(BOMB) < 300_000
-    assert of_webp_codes(BOMB, 999 * 1_000) >= 347_000_000
+def test_a_head_without_end_is_left() -> None:
+    part = Lossless(memoryview(lossless.stream(3_000, 2_800)), 3_000, 2_800)
+    assert MOST_STEPS < 750 * 700
+    began = time.thread_time()
+    with pytest.raises(TooManyPixels, match="longer head than is read"):
+        codes_of(part)
+    assert time.thread_time() - began < 2
+
+
+def test_a_head_that_is_cut_is_told_so() -> None:
+    part = Lossless(memoryview(lossless.stream(999, 1_000))[:10_000], 999, 1_000)
+    with pytest.raises(UndecodablePhoto, match="cut short"):
+        codes_of(part)
+
+
+SMALL = photos.encoded(photos.picture(64, 64), "WEBP", lossless=True)[12:]
+ALPHA = lossless.chunk(b"ALPH", b"\1" + lossless.stream(64, 64))
+FRAME = lossless.animated(64, 64)[12 + 18 :]
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        pytest.param((SMALL, lossless.picture(64, 64)), id="two pictures"),
+        pytest.param((SMALL, photos.photo("WEBP", 64, 64)[12:]), id="with and without loss"),
+        pytest.param((ALPHA, ALPHA, photos.photo("WEBP", 64, 64)[12:]), id="two alphas"),
+        pytest.param((FRAME, SMALL), id="one in a frame and one outside"),
+    ],
+)
+def test_of_two_pictures_it_is_not_known_which_is_decoded(chunks: tuple[bytes, ...]) -> None:
+    with pytest.raises(UndecodablePhoto) as caught:
+        decode(lossless.file_of(lossless.head(64, 64, 0x12), *chunks), RECIPE)
+    assert caught.value.internal == "WebP of two pictures"
+
+
+# What is taken
+
+
+@pytest.mark.parametrize("kind", USUAL)
+def test_what_programs_write_has_few_codes(kind: str) -> None:
+    groups, size = codes_in(USUAL[kind])
+    assert 1 <= groups <= 8
+    assert size < 200_000
+    assert decode(USUAL[kind], RECIPE).format == "WEBP"
+
+
+@pytest.mark.parametrize("method", [0, 4])
+def test_a_heavy_photo_is_decoded_as_by_pillow(method: int) -> None:
+    """As much of it as 128 MB are enough for."""
+    side = 3_950 if method == 0 else 1_500
+    image = photos.picture(side, side)
+    data = photos.encoded(image, "WEBP", lossless=True, method=method, quality=0 if method == 0 else 80)
+    stored = photos.encoded(image, "PNG", compress_level=1)
+    assert np.array_equal(decode(data, RECIPE).pixels, decode(stored, RECIPE).pixels)
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+def test_whatever_pillow_decodes_is_walked() -> None:
+    """Of files changed at random: one bit that is read otherwise, and all that follow have no sense."""
+    chance, taken = random.Random(1), 0
+    for _ in range(3_000):
+        data = bytearray(chance.choice(list(USUAL.values())))
+        for _ in range(chance.choice((1, 1, 2))):
+            data[chance.randrange(20, min(len(data), chance.choice((40, 80, 300))))] ^= 1 << chance.randrange(8)
+        try:
+            with Image.open(io.BytesIO(data), formats=["WEBP"]) as image:
+                image.load()
+        except Exception:  # it may be refused
+            continue
+        part = read_container(bytes(data)).lossless
+        taken += part is not None and codes_of(part).groups > 0
+    assert taken > 300
+
+
+def test_chance_makes_codes_or_a_problem() -> None:
+    chance, counted = random.Random(2), 0
+    for _ in range(500):
+        part = Lossless(memoryview(chance.randbytes(chance.choice((20, 400, 4_000)))), 1_000, 1_000)
+        with contextlib.suppress(Problem):
+            counted += codes_of(part).groups <= 1 << 16
+    assert 0 < counted < 500
 
 
 @pytest.mark.parametrize(
     ("photo", "waits"),
     [
-        pytest.param(BOMB, True, id="very many codes"),
+        pytest.param(lossless.still(MOST_SIDE, MOST_SIDE), True, id="many codes"),
+        pytest.param(photos.encoded(photos.picture(900, 900), "WEBP", lossless=True, method=0), False, id="few codes"),
         pytest.param(photos.encoded(photos.picture(900, 900), "WEBP"), False, id="lossy"),
-        pytest.param(photos.encoded(photos.picture(90, 90), "WEBP", lossless=True), False, id="small"),
     ],
 )
-def test_who_may_take_more_than_there_is_has_all_of_it(photo: bytes, waits: bool) -> None:
-    """Four at once would take 1.4 GB."""
+def test_codes_are_counted_in_the_budget(photo: bytes, waits: bool) -> None:
     budget = MemoryBudget(LIMITS.decode_bytes)
     decoder = threading.Thread(target=decode, args=(photo, RECIPE, LIMITS, budget))
     with budget.share(10_000_000):
@@ -98,3 +190,27 @@ def test_who_may_take_more_than_there_is_has_all_of_it(photo: bytes, waits: bool
     decoder.join(30)
     assert not decoder.is_alive()
     assert budget.free == budget.total
+
+
+# A real server
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    settings = {"FOOD_VISION_DECODE_THREADS": "4"}
+    with running_service(tmp_path_factory.mktemp("service"), settings) as service:
+        yield service
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
+def test_no_such_file_takes_more_memory_than_promised(service: Service) -> None:
+    with ThreadPoolExecutor(4) as callers:
+        warm_up(service, callers)
+        resident = memory(service, "VmRSS")
+        for kind, make in KINDS.items():
+            most, more = make(MOST_SIDE, MOST_SIDE), make(999, 1_000)
+            answers = list(callers.map(lambda data: post(service, "raw", data), [most, more] * 4))
+            assert [answer.status_code for answer in answers] == [200, 422] * 4, kind
+            assert {answer.json()["code"] for answer in answers[1::2]} == {"too_many_pixels"}
+            print(f"{kind}: {memory(service, 'VmHWM') - resident:.0f} MB more at most")
+    assert 50 < memory(service, "VmHWM") - resident < MOST_MEGABYTES

@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from typing import Final, NoReturn
 
 from food_vision.errors import UndecodablePhoto
-from food_vision.intake import memory
+from food_vision.intake import memory, riff
 from food_vision.intake.formats import Format, identify
 from food_vision.intake.orientation import read_orientation
+from food_vision.intake.webp_codes import Lossless
 
 # A 20 MB photo of 64 kB segments has 310; Pillow reads each in Python, so a million empty ones would take seconds.
 MAX_JPEG_SEGMENTS: Final = 2_000
@@ -32,7 +33,6 @@ MAX_QUANTIZATION_SEGMENT: Final = 4 * 129 + 4
 # A search lets no other thread run before its end: 19 MB of restart markers stopped the event loop for 220 ms.
 JPEG_SLICE: Final = 262_144
 MAX_PNG_CHUNKS: Final = 50_000
-MAX_WEBP_CHUNKS: Final = 10_000
 # Blocks of a GIF hold 255 bytes: these are 51 MB when filled.
 MAX_GIF_BLOCKS: Final = 200_000
 
@@ -49,6 +49,7 @@ class Container:
         body: The file again, with the first picture only and no metadata.
         bytes_per_pixel: The memory that decoding it takes.
         is_animation: Whether it is a WebP of frames, if only of one.
+        lossless: What a WebP has stored without loss: its picture or its alpha.
     """
 
     format: Format
@@ -58,6 +59,7 @@ class Container:
     body: bytes
     bytes_per_pixel: memory.BytesPerPixel
     is_animation: bool = False
+    lossless: Lossless | None = None
 
 
 def read_container(data: bytes) -> Container:
@@ -201,17 +203,17 @@ def _verified(name: bytes, chunk: bytes) -> bytes:
     return chunk
 
 
-# WebP: RIFF; four letters, length, content, padded to an even length.
+# WebP: its blocks, told by four letters, are walked in riff.py.
 
 _WEBP_KEPT: Final = frozenset({b"VP8 ", b"VP8L", b"ANIM"})
 _WEBP_ALPHA, _WEBP_ANIMATION = 0x10, 0x02  # Flags. Alpha without its own counts for the plain decoder, not for Pillow.
 
 
 def _read_webp(data: bytes) -> Container:
-    width, height = _webp_size(data)
+    width, height = riff.size_of(data)
     orientation, frames, kept = 1, 0, list[bytes]()
     names = _WEBP_KEPT | {b"ALPH"} if data[20] & _WEBP_ALPHA else _WEBP_KEPT
-    for name, chunk in _webp_chunks(data):
+    for name, chunk in riff.chunks(data):
         if name == b"EXIF":
             orientation = read_orientation(chunk[8:].removeprefix(b"Exif\0\0"))
         elif name == b"VP8X":
@@ -222,37 +224,8 @@ def _read_webp(data: bytes) -> Container:
         if name in names or (name == b"ANMF" and frames == 1):
             kept.append(chunk)
     body = b"".join([b"RIFF", struct.pack("<I", sum(map(len, kept)) + 4), b"WEBP", *kept])
-    return Container("WEBP", width, height, orientation, body, memory.of_webp(kept, frames > 0), frames > 0)
-
-
-def _webp_size(data: bytes) -> tuple[int, int]:
-    name = data[12:16]
-    if name == b"VP8X":
-        return 1 + int.from_bytes(data[24:27], "little"), 1 + int.from_bytes(data[27:30], "little")
-    if name == b"VP8L":
-        (bits,) = struct.unpack_from("<I", data, 21)
-        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
-    if name == b"VP8 ":
-        width, height = struct.unpack_from("<HH", data, 26)
-        return width & 0x3FFF, height & 0x3FFF
-    _broken(f"WebP that begins with {name!r}")
-
-
-def _webp_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    end_of_file = 8 + int.from_bytes(data[4:8], "little")
-    if end_of_file > len(data):
-        _cut_short(f"WebP of {end_of_file} bytes, of which {len(data)} came")
-    position = 12
-    for _ in range(MAX_WEBP_CHUNKS):
-        if position + 8 > end_of_file:
-            return
-        name, length = struct.unpack_from("<4sI", data, position)
-        end = position + 8 + length + (length & 1)
-        if end > end_of_file + 1:
-            _cut_short(f"WebP chunk {name!r} of {length} bytes")
-        yield name, data[position:end]
-        position = end
-    _broken(f"WebP of more than {MAX_WEBP_CHUNKS} chunks")
+    bytes_per_pixel, is_animation = memory.of_webp(kept, frames > 0), frames > 0
+    return Container("WEBP", width, height, orientation, body, bytes_per_pixel, is_animation, riff.lossless_part(body))
 
 
 # GIF: screen, palette; then extensions ("!") and pictures (","), their content in blocks of up to 255 bytes.

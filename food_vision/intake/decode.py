@@ -22,7 +22,8 @@ from food_vision.errors import PhotoTooSmall, Problem, TooManyPixels, Undecodabl
 from food_vision.intake import webp
 from food_vision.intake.containers import Container, read_container
 from food_vision.intake.formats import Format
-from food_vision.intake.memory import MemoryBudget, of_webp_codes
+from food_vision.intake.memory import LIGHT, MemoryBudget
+from food_vision.intake.webp_codes import codes_of
 from food_vision.preprocessing import Preprocessing
 
 _PARSERS: Final = (GifImagePlugin, JpegImagePlugin, PngImagePlugin, WebPImagePlugin)
@@ -80,8 +81,8 @@ def decode(
     Raises:
         UnsupportedFormat: the content is of another format.
         UndecodablePhoto: it is empty, damaged or cut short.
-        TooManyPixels: more than ``limits.max_pixels``, or than ``limits.decode_bytes`` are enough for; told from the
-            header.
+        TooManyPixels: more than ``limits.max_pixels``, or than ``limits.decode_bytes`` are enough for, with all that it
+            takes beside them; told from the header.
         PhotoTooSmall: a side below ``limits.min_side``, or an aspect above ``limits.max_aspect``; told from the header.
     """
     container = read_container(data)
@@ -90,7 +91,8 @@ def decode(
     if memory > limits.decode_bytes:
         _refuse_as_too_heavy(container, limits, memory)
     try:
-        with budget.share(_share(container, memory, limits)) if budget else nullcontext():
+        memory = min(memory + _beside_pixels(container, limits, memory), limits.decode_bytes)
+        with budget.share(memory) if budget else nullcontext():
             pixels = render(container, recipe)
     except Problem:
         raise
@@ -148,11 +150,18 @@ def _memory(container: Container, recipe: Preprocessing) -> int:
     return math.ceil(container.width * container.height * (in_file + picture / scale**2))
 
 
-def _share(container: Container, memory: int, limits: PhotoLimits) -> int:
-    """Return what a photo holds of the budget: all of it where it may take more, which is no reason to refuse it."""
-    pixels = container.width * container.height
-    codes = of_webp_codes(container.body, pixels) if container.format == "WEBP" else 0
-    return min(memory + codes, limits.decode_bytes)
+def _beside_pixels(container: Container, limits: PhotoLimits, memory: int) -> int:
+    """Return what the decoder takes beside the pixels; what is not worth counting is no reason to refuse a photo."""
+    if container.lossless is None:
+        return 0
+    codes = codes_of(container.lossless)
+    if memory + codes.size > limits.decode_bytes + LIGHT:
+        in_all, most = (math.ceil(size / 1_000_000) for size in (memory + codes.size, limits.decode_bytes))
+        raise TooManyPixels(
+            f"Decoding this WebP takes up to {in_all:,} MB, with {codes.groups:,} sets of codes in its lossless part; "
+            f"at most {most:,} MB are taken. Saved anew, or as a JPEG, it takes less."
+        )
+    return codes.size
 
 
 def _refuse_as_too_heavy(container: Container, limits: PhotoLimits, memory: int) -> NoReturn:

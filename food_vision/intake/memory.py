@@ -77,20 +77,6 @@ def _may_have_alpha_or_no_loss(chunk: bytes) -> bool:
     return name in (b"ALPH", b"VP8L") or (name == b"VP8X" and bool(chunk[8] & 0x10))
 
 
-_MOST_CODES, _LEAST_BITS, _TABLES, _PIXELS = 1 << 16, 20, 12_500, 16
-
-
-def of_webp_codes(body: bytes, pixels: int) -> int:
-    """Return the most bytes that the tables of a lossless picture's codes may take; alpha is stored as one.
-
-    A picture may have different codes for every 16 pixels. How many it has stands behind what only the decoder can
-    read, and a file of 280 kB had 347 MB of tables for one megapixel.
-    """
-    if b"VP8L" not in body and b"ALPH" not in body:
-        return 0
-    return min(_MOST_CODES, pixels // _PIXELS, 8 * len(body) // _LEAST_BITS) * _TABLES
-
-
 OF_GIF: Final = BytesPerPixel("GIF", 6)
 
 
