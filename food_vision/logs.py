@@ -96,10 +96,10 @@ def set_up_logging(level: str) -> None:
     logging.getLogger("uvicorn.access").disabled = True
     logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
     logging.getLogger("food_vision").setLevel(level.upper())
+    # Who closes standard error wants no log, and its number belongs to another file then.
+    handler = Lines(sys.stderr.fileno()) if sys.stderr else logging.NullHandler()
+    handler.setFormatter(JsonLines())
     for log in map(logging.getLogger, NAMES):
         if not log.handlers:
-            # Who closes standard error wants no log, and its number belongs to another file then.
-            handler = Lines(sys.stderr.fileno()) if sys.stderr else logging.NullHandler()
-            handler.setFormatter(JsonLines())
-            log.addHandler(handler)
+            log.addHandler(handler)  # the same for all: what one has cut, the next must end
         log.propagate = False

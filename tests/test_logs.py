@@ -4,6 +4,8 @@ import json
 import logging
 import os
 import resource
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from food_vision.logs import MOST_BYTES, JsonLines, Lines, write
+from tests.service import ROOT
 
 
 class Unspeakable:
@@ -137,3 +140,22 @@ def test_a_line_that_a_full_disk_cuts_spoils_no_other(log: tuple[logging.Logger,
     cut, *lines = log[1].read_text().splitlines()
     assert len(cut) == 100
     assert [json.loads(line)["message"] for line in lines] == ["3 lines are lost.", "next"]
+
+
+def test_a_line_that_is_cut_spoils_no_line_of_another_part(tmp_path: Path) -> None:
+    """What the server says and what it runs on says are one log."""
+    code = """
+import logging, resource
+from food_vision.logs import set_up_logging
+set_up_logging("info")
+resource.setrlimit(resource.RLIMIT_FSIZE, (100, resource.RLIM_INFINITY))
+logging.getLogger("food_vision").warning("a" * 200)
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+logging.getLogger("uvicorn").warning("next")
+"""
+    path = tmp_path / "log"
+    with path.open("wb") as file:
+        subprocess.run([sys.executable, "-c", code], stderr=file, cwd=ROOT, check=True, timeout=60)
+    cut, *lines = path.read_text().splitlines()
+    assert len(cut) == 100
+    assert [json.loads(line)["message"] for line in lines] == ["1 lines are lost.", "next"]
