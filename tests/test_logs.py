@@ -1,11 +1,15 @@
 """The log: whoever writes a line never fails by it, and every line stays whole, whatever stands in it."""
 
+import contextlib
 import json
 import logging
 import os
 import resource
+import select
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -108,6 +112,7 @@ def test_lines_of_several_writers_on_one_pipe_stay_whole() -> None:
         record = logging.makeLogRecord({"levelname": "ERROR", "msg": letter * 10_000})
         for _ in range(lines):
             handler.emit(record)
+            time.sleep(0.0005)  # else the pipe is full all the time, and few lines are written at all
 
     def read() -> bytes:
         pieces = []
@@ -125,6 +130,47 @@ def test_lines_of_several_writers_on_one_pipe_stay_whole() -> None:
     whole = [message for message in messages if not message.endswith("are lost.")]
     assert len(whole) > 50
     assert all(set(message) == {*"... ", message[-1]} for message in whole)
+
+
+class Ready:
+    """Says that there is room, as it was a moment ago."""
+
+    def poll(self, _: float) -> list[tuple[int, int]]:
+        return [(0, select.POLLOUT)]
+
+
+def can_refuse() -> bool:
+    """Whether a single write to a pipe may be told not to wait: since Linux 6."""
+    here, there = os.pipe()
+    try:
+        return os.pwritev(there, [b"a"], -1, os.RWF_NOWAIT) == 1
+    except (OSError, AttributeError):
+        return False
+    finally:
+        os.close(here)
+        os.close(there)
+
+
+@pytest.mark.skipif(not can_refuse(), reason="this system has no write that does not wait")
+def test_a_pipe_that_another_worker_has_just_filled_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    here, there = os.pipe()
+    os.set_blocking(there, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(there, bytes(4_096))
+    os.set_blocking(there, True)
+    handler = Lines(there)
+    monkeypatch.setattr(handler, "_poll", Ready())
+    record = logging.makeLogRecord({"msg": "one more"})
+    writer = threading.Thread(target=handler.emit, args=(record,), daemon=True)
+    writer.start()
+    writer.join(10)
+    is_waiting = writer.is_alive()
+    os.read(here, 65_536)  # whoever does wait goes on
+    assert not is_waiting
+    assert os.get_blocking(there), "others who share it wait as ever"
+    os.close(there)
+    os.close(here)
 
 
 def test_a_line_that_a_full_disk_cuts_spoils_no_other(log: tuple[logging.Logger, Path]) -> None:
