@@ -74,6 +74,10 @@ class Admission:
         """Return how many of ``most`` one caller may bring at once without having them refused for one another."""
         return min(most, self._limit_at(self._clock()))
 
+    def has_place(self, others: int = 0) -> bool:
+        """Whether there is a place for one caller more than ``others``, who are on their way to one."""
+        return self.taken + others < self._limit_at(self._clock())
+
     def require_place(self, others: int = 0) -> None:
         """Make sure that there is a place for one caller more than ``others``, who are on their way to one.
 

@@ -99,7 +99,7 @@ def _introduce(model: Bundle, engine: str, metrics: Metrics) -> None:
 def _add_layers(app: FastAPI, settings: Settings, metrics: Metrics, drain: Drain, admission: Admission) -> None:
     # The last one added sees a request first. The gate stands before the door: who has no key, or asks too often, must
     # not count among those for whom there is no place, or anybody could keep a crowd going and the places few.
-    app.add_middleware(Door, admission=admission, metrics=metrics, docs_url=settings.docs_url)
+    app.add_middleware(Door, routes=app.routes, admission=admission, metrics=metrics, docs_url=settings.docs_url)
     _add_gate(app, settings, metrics)
     app.add_middleware(CloseUnread)
     app.add_middleware(LastResort, docs_url=settings.docs_url)

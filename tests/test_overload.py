@@ -246,6 +246,29 @@ def test_strangers_without_a_key_make_no_crowd(tmp_path: Path) -> None:
         assert long.result().status_code == 200
 
 
+def test_only_photos_wait_for_a_place(tmp_path: Path) -> None:
+    """To try again later does not help who has the wrong address; nor do they make a crowd."""
+    no_photos = {"/v1/labels": 405, "/healthz": 405, "/v1/predictions": 404}
+    posted = [
+        "/v1/predict",
+        "/v1/predict/batch",
+        "/v1/explain",
+        "/v2/models/food-vision/infer",
+        "/net/image/prediction/",
+    ]
+    with (
+        running_service(tmp_path, {"FOOD_VISION_QUEUE_LIMIT": "1"}) as service,
+        ThreadPoolExecutor(1) as callers,
+    ):
+        long = callers.submit(service.client.post, "/v1/predict", content=jpeg_of_many_scans(50, 4_500))
+        assert eventually(lambda: figures(service.client)["food_vision_queue_length"] == 1)
+        statuses = {path: service.client.post(path).status_code for path in [*no_photos, *posted]}
+        assert not long.done()
+        assert statuses == no_photos | dict.fromkeys(posted, 503)
+        assert figures(service.client)['food_vision_refusals_total{reason="overloaded"}'] == len(posted)
+        assert long.result().status_code == 200
+
+
 def test_work_whose_caller_has_gone_is_not_done(service: Service) -> None:
     """Sixty photos of 12 megapixels, and each caller hangs up at once: hardly any is decoded, fewer are inferred."""
     assert eventually(lambda: figures(service.client)["food_vision_queue_length"] == 0)

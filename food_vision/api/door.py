@@ -7,7 +7,9 @@ callers leave nothing for those who are let in.
 """
 
 import asyncio
+from collections.abc import Sequence
 
+from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from food_vision.admission import Admission
@@ -24,13 +26,17 @@ class Door:
 
     Args:
         app: What stands behind the door.
+        routes: Of these, those that take POST take photos.
         admission: The places.
         metrics: Where refusals are counted.
         docs_url: Where ``/errors.md`` is served.
     """
 
-    def __init__(self, app: ASGIApp, *, admission: Admission, metrics: Metrics, docs_url: str) -> None:
+    def __init__(
+        self, app: ASGIApp, *, routes: Sequence[BaseRoute], admission: Admission, metrics: Metrics, docs_url: str
+    ) -> None:
         self._app = app
+        self._routes = routes
         self._admission = admission
         self._metrics = metrics
         self._docs_url = docs_url
@@ -38,7 +44,7 @@ class Door:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         # All that is posted are photos, or links to them.
-        if scope["type"] != "http" or scope["method"] != "POST":
+        if scope["type"] != "http" or scope["method"] != "POST" or self._is_no_photo(scope):
             await self._app(scope, receive, send)
             return
         try:
@@ -56,6 +62,12 @@ class Door:
             return message
 
         await self._app(scope, watched, send)
+
+    def _is_no_photo(self, scope: Scope) -> bool:
+        """Tell who took the wrong address or method, and is told so, from who has to wait; but only in a crowd."""
+        if self._admission.has_place(self._on_their_way):
+            return False
+        return not any(route.matches(dict(scope))[0] is Match.FULL for route in self._routes)
 
     def _expect(self) -> None:
         """Count one as on their way whose body is there: else all who come in one turn pass for the same free place.
