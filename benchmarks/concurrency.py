@@ -17,9 +17,9 @@ from pathlib import Path
 from benchmarks.harness.charts import curves
 from benchmarks.harness.load import Load, Photos, drive, require_wrk
 from benchmarks.harness.ours import by_upload, figures, running_ours
-from benchmarks.harness.photos import jpeg
+from benchmarks.harness.photos import write_photos
 from benchmarks.harness.report import draw, machine, table, write_section
-from benchmarks.harness.servers import ROOT, Server
+from benchmarks.harness.servers import ROOT, Request, Server
 
 ROOM = {"FOOD_VISION_QUEUE_LIMIT": 1024, "FOOD_VISION_QUEUE_BYTES": 1_000_000_000}
 VARIANTS: Mapping[str, Mapping[str, int]] = {
@@ -31,6 +31,7 @@ VARIANTS: Mapping[str, Mapping[str, int]] = {
 }
 CALLERS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 ROUNDS, SECONDS = 3, 2.0
+PHOTOS = 16
 
 
 @dataclass
@@ -64,9 +65,8 @@ def measure(callers: Sequence[int], rounds: int, seconds: float) -> dict[str, Cu
     found = {name: Curve() for name in VARIANTS}
     with tempfile.TemporaryDirectory(prefix="concurrency-") as name, ExitStack() as stack:
         folder = Path(name)
-        file = folder / "photo.jpg"
-        file.write_bytes(jpeg(640, 480))
-        ask = by_upload(file), ""
+        request = by_upload(*write_photos(folder, 640, 480, PHOTOS))
+        ask = request, ""
         servers = {
             variant: stack.enter_context(running_ours(folder, ask, {**ROOM, **settings}))
             for variant, settings in VARIANTS.items()
@@ -74,13 +74,13 @@ def measure(callers: Sequence[int], rounds: int, seconds: float) -> dict[str, Cu
         for count in callers:
             for turn in range(rounds):
                 for variant, server in servers.items():
-                    _take_turn(found[variant], server, file, count, seconds, f"{variant[:2]}{turn}")
+                    _take_turn(found[variant], server, request, count, seconds, f"{variant[:2]}{turn}")
     return found
 
 
-def _take_turn(curve: Curve, server: Server, file: Path, callers: int, seconds: float, mark: str) -> None:
+def _take_turn(curve: Curve, server: Server, request: Request, callers: int, seconds: float, mark: str) -> None:
     before = figures(server)
-    load = drive(server, by_upload(file), Photos("", 1), callers, seconds, mark)
+    load = drive(server, request, Photos("", 1), callers, seconds, mark)
     assert not load.failed + load.broken, load
     after = figures(server)
     curve.loads.setdefault(callers, []).append(load)

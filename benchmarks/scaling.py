@@ -15,7 +15,7 @@ from pathlib import Path
 from benchmarks.harness.charts import curves
 from benchmarks.harness.load import Load, Photos, drive, require_wrk
 from benchmarks.harness.ours import by_upload, running_ours
-from benchmarks.harness.photos import jpeg
+from benchmarks.harness.photos import write_photos
 from benchmarks.harness.report import draw, machine, table, write_section
 from benchmarks.harness.servers import ROOT
 
@@ -32,6 +32,8 @@ WORKERS, INSIDE = (1, 2, 3, 4), (1, 4, 16, 64, 256)
 CALLERS = 16
 ROOM = {"FOOD_VISION_QUEUE_LIMIT": 1024}
 ROUNDS, SECONDS = 3, 3.0
+PHOTOS = 8
+"""Of each size: about some of them the model asks twice."""
 PROCESSORS = len(os.sched_getaffinity(0))
 LOADS = (1, 10, 50, 200, 1000)
 HEADROOM = 0.6
@@ -76,22 +78,15 @@ def main() -> None:
     require_wrk()
     plan = Plan(1, 1.0) if short else Plan(ROUNDS, SECONDS)
     with tempfile.TemporaryDirectory(prefix="scaling-") as name:
-        files = _write_photos(Path(name))
+        files = {size: write_photos(Path(name), *pixels, PHOTOS) for size, pixels in SIZES.items()}
         workers = {str(n): _cost(files[ORDINARY], _shared_out(n), CALLERS, plan) for n in WORKERS}
-        sizes = {size: _cost(file, {}, CALLERS, plan) for size, file in files.items()}
+        sizes = {size: _cost(some, {}, CALLERS, plan) for size, some in files.items()}
         queues = {str(n): _cost(files[ORDINARY], ROOM, n, plan) for n in INSIDE}
     tables, advice = _tables(workers, sizes, queues), _advice(workers, sizes)
     print(tables, advice, sep="\n\n")
     if not short:
         write_section(PAGE, "curves", "\n\n".join([tables, *_plots(workers, sizes, queues)]))
         write_section(PAGE, "advice", advice)
-
-
-def _write_photos(folder: Path) -> dict[str, Path]:
-    files = {size: folder / f"{width}.jpg" for size, (width, _) in SIZES.items()}
-    for size, file in files.items():
-        file.write_bytes(jpeg(*SIZES[size]))
-    return files
 
 
 def _shared_out(workers: int) -> dict[str, int]:
@@ -101,8 +96,8 @@ def _shared_out(workers: int) -> dict[str, int]:
     return {"WEB_CONCURRENCY": workers} | dict.fromkeys(names, threads)
 
 
-def _cost(photo: Path, settings: Mapping[str, int], callers: int, plan: Plan) -> Cost:
-    request = by_upload(photo)
+def _cost(photos: Sequence[Path], settings: Mapping[str, int], callers: int, plan: Plan) -> Cost:
+    request = by_upload(*photos)
     with tempfile.TemporaryDirectory() as folder, running_ours(Path(folder), (request, ""), settings) as server:
         drive(server, request, Photos("", 1), callers, 1, "warm")
         loads, processor = [], []

@@ -181,7 +181,7 @@ class Settings(BaseSettings):
         16,
         ge=1,
         le=10_000,
-        description="Explanations admitted and not yet answered; each costs 49 inferences; one more is answered 503.",
+        description="Explanations admitted and not yet answered; each costs 49 photos; one more is answered 503.",
     )
     cache_bytes: int = Field(
         0,

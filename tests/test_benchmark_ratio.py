@@ -19,11 +19,11 @@ import pytest
 from benchmarks.harness.load import Photos
 from benchmarks.harness.origin import running_origin
 from benchmarks.harness.ours import BY_LINK, running_ours
+from benchmarks.harness.photos import write_photos
 from benchmarks.harness.servers import ROOT, Server, ask, running_server
-from tests.photos import photo
 
 LEAST_THROUGHPUT, WANTED_THROUGHPUT, MOST_MEMORY = 4, 8, 1 / 2
-CALLERS, ROUNDS, SECONDS = 4, 5, 1.5
+CALLERS, ROUNDS, SECONDS, PHOTOS = 4, 5, 1.5, 8
 
 pytestmark = pytest.mark.skipif(
     not all(map(find_spec, ("tensorflow", "keras", "h5py"))), reason="TensorFlow is not installed"
@@ -48,10 +48,8 @@ class Race:
 def race(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Race]:
     """Both servers, having answered in turn."""
     folder = tmp_path_factory.mktemp("race")
-    file = folder / "photo.jpg"
-    file.write_bytes(photo(width=640, height=480))
     with ExitStack() as stack:
-        photos = Photos(stack.enter_context(running_origin([file])), 1)
+        photos = Photos(stack.enter_context(running_origin(write_photos(folder, 640, 480, PHOTOS))), PHOTOS)
         ours = stack.enter_context(running_ours(folder, (BY_LINK, photos.link(0, "ours"))))
         command = [sys.executable, "-m", "uvicorn", "benchmarks.peers.tutorial:app", "--port", "{port}"]
         variables = {"KERAS_HOME": str(folder), "TF_CPP_MIN_LOG_LEVEL": "2", "CUDA_VISIBLE_DEVICES": ""}
@@ -78,7 +76,7 @@ def photos_per_second(server: Server, photos: Photos, marks: Iterator[int]) -> f
         answers = 0
         with closing(HTTPConnection("127.0.0.1", server.port, timeout=30)) as connection:
             while time.perf_counter() - started < SECONDS:
-                status, body = ask(connection, BY_LINK, photos.link(0, f"{next(marks)}"))
+                status, body = ask(connection, BY_LINK, photos.link(mark := next(marks), str(mark)))
                 assert status == 200, body
                 answers += 1
         return answers

@@ -42,14 +42,19 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--held-out", type=Path, default=Path("../shared/model/held-out.txt"))
     parser.add_argument("--kept", type=Path, default=Path("runs/seen"), help="where what was seen is kept")
+    parser.add_argument(
+        "--mirrored-below", type=float, metavar="LEAD", help="look at mirror images where the first dish leads by less"
+    )
     parser.add_argument("--dry-run", action="store_true", help="print only, write nothing")
     arguments = parser.parse_args()
     require_photos(arguments.data)
     metadata = read_metadata(arguments.weights)
     if metadata is None:
         sys.exit(f"{arguments.weights} has no metadata: `python -m training.checkpoint` writes it.")
-    recipe, mirrored = metadata.preprocessing, metadata.mirrored
-    photos = look(Eye(arguments.weights, recipe, arguments.data, arguments.kept, mirrored=mirrored), arguments)
+    if arguments.mirrored_below is not None:
+        metadata = metadata.model_copy(update={"mirrored_below": arguments.mirrored_below})
+    recipe, below = metadata.preprocessing, metadata.mirrored_below
+    photos = look(Eye(arguments.weights, recipe, arguments.data, arguments.kept, mirrored_below=below), arguments)
     constants, probe = fit(photos)
     if not arguments.dry_run:
         write_probe(arguments.weights, probe)

@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("--held-out", type=Path, default=Path("../shared/model/held-out.txt"))
     parser.add_argument("--folder", type=Path, default=FOLDER)
     parser.add_argument("--only", nargs="*", choices=ROWS, default=list(ROWS))
-    parser.add_argument("--minutes", type=float, help="for each row in place of its own, to try the command")
+    parser.add_argument("--steps", type=int, help="for each row in place of its own, to try the command")
     arguments = parser.parse_args()
     todo = [name for name in arguments.only if not _file(arguments.folder, name).exists()]
     if todo:
@@ -54,8 +54,8 @@ def main() -> None:
         pools = train.pools_of(ROWS[todo[0]], arguments.data, arguments.held_out)
         for name in todo:
             recipe = ROWS[name]
-            if arguments.minutes:
-                recipe = dataclasses.replace(recipe, minutes=arguments.minutes)
+            if arguments.steps:
+                recipe = dataclasses.replace(recipe, steps=arguments.steps)
             _run(name, recipe, pools, sets, arguments.folder)
     print(table({name: _read(arguments.folder, name) for name in ROWS if _file(arguments.folder, name).exists()}))
 

@@ -24,6 +24,7 @@ from food_vision.preprocessing import Preprocessing
 from training.checkpoint import WEIGHTS, read_metadata, write_metadata
 from training.data import require_photos
 from training.quantise import Pixels, in_eight_bits, photos_for_ranges
+from training.rounding import round_kernels
 
 Ranges = Callable[[Preprocessing], Pixels]
 
@@ -68,12 +69,13 @@ def export(
         raise StartupError(f"{weights} takes {side} pixels but its metadata says {metadata.preprocessing.size}.")
     derived = derived or weights.with_suffix(SUFFIX)
     sha256 = hashlib.sha256(weights.read_bytes()).hexdigest()
-    graph = tflite(network(model, weights, metadata), side)
+    body = network(model, weights, metadata)
     if ranges is None:
-        write_derived(derived, graph, sha256, outputs, metadata)
+        write_derived(derived, tflite(body, side), sha256, outputs, metadata)
     else:
-        graph = in_eight_bits(graph, ranges(metadata.preprocessing))
-        write_derived(derived, graph, sha256, outputs, metadata, "int8")
+        photos = ranges(metadata.preprocessing)
+        round_kernels(body, photos)
+        write_derived(derived, in_eight_bits(tflite(body, side), photos), sha256, outputs, metadata, "int8")
     return derived
 
 

@@ -40,19 +40,21 @@ class Eye:
         recipe: How photos become its input.
         data: The photos' folder.
         kept: Where what was seen is kept.
-        mirrored: Look at mirror images too, and take the mean.
+        mirrored_below: Look at mirror images too where the network is not sure, as the server does.
     """
 
     name = "eye"
 
-    def __init__(self, weights: Path, recipe: Preprocessing, data: Path, kept: Path, *, mirrored: bool = False) -> None:
+    def __init__(
+        self, weights: Path, recipe: Preprocessing, data: Path, kept: Path, *, mirrored_below: float = 0.0
+    ) -> None:
         logits = logits_model(load_keras(weights))
         features = logits.layers[-1].input
         both = keras.Model(logits.inputs, keras.layers.Concatenate()([logits.output, features]))
         self._run = tf.function(lambda photos: both(tf.cast(photos, tf.float32), training=False), reduce_retracing=True)
         self._classes, self._recipe = logits.output.shape[-1], recipe
-        self._engine: Engine = Mirrored(self) if mirrored else self
-        self._kept = kept / (_key(logits, recipe, data) + "-mirrored" * mirrored)
+        self._engine: Engine = Mirrored(self, self._classes, mirrored_below) if mirrored_below else self
+        self._kept = kept / (_key(logits, recipe, data) + (f"-mirrored-{mirrored_below:g}" if mirrored_below else ""))
         self._kept.mkdir(parents=True, exist_ok=True)
 
     def look(self, name: str, samples: Callable[[], Iterable[Sample]]) -> Seen:

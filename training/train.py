@@ -53,8 +53,8 @@ class Trainer:
 
     @property
     def progress(self) -> float:
-        """Share of the run's time that is over, 0..1."""
-        return min(1.0, self.seconds / 60 / self.recipe.minutes)
+        """Share of the run that is over, 0..1."""
+        return min(1.0, max(self.step / self.recipe.steps, self.seconds / 60 / self.recipe.minutes))
 
     @property
     def phase(self) -> Phase:
@@ -195,10 +195,9 @@ def _look(trainer: Trainer, judge: Judge, folder: Path) -> None:
 
 
 def _tell(trainer: Trainer, losses: list[float], speed: float) -> None:
-    minutes, size = trainer.seconds / 60, trainer.phase.size
     print(
-        f"step {trainer.step}, {minutes:.1f} of {trainer.recipe.minutes:g} min, {size} px, loss {np.mean(losses):.3f}, "
-        f"rate {rate(trainer.recipe, trainer.progress):.1e}, {speed:.0f} photos/s",
+        f"{trainer.step}: {100 * trainer.progress:.0f} %, {trainer.seconds / 60:.1f} min, {trainer.phase.size} px, "
+        f"loss {np.mean(losses):.3f}, rate {rate(trainer.recipe, trainer.progress):.1e}, {speed:.0f} photos/s",
         flush=True,
     )
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from benchmarks.harness.load import Photos, require_wrk
 from benchmarks.harness.origin import running_origin
-from benchmarks.harness.photos import jpeg
+from benchmarks.harness.photos import write_photos
 from benchmarks.peers.entrants import Entrant, entrants
 from benchmarks.peers.environments import NotInstalled, environment, megabytes_of_packages
 from benchmarks.peers.measuring import Plan, Turn, take_turn
@@ -36,7 +36,7 @@ def main() -> None:
     require_wrk()
     with tempfile.TemporaryDirectory(prefix="peers-") as name:
         folder = Path(name)
-        files = _write_photos(folder)
+        files = write_photos(folder, *SIZE, PHOTOS)
         everybody = entrants(_write_uploads(folder, files))
         everybody = [entrant for entrant in everybody if not arguments.only or entrant.name in arguments.only]
         with running_origin(files) as origin:
@@ -45,13 +45,6 @@ def main() -> None:
     print(report(results))
     if not arguments.short and not arguments.only:
         write(results)
-
-
-def _write_photos(folder: Path) -> list[Path]:
-    files = [folder / f"{number}.jpg" for number in range(PHOTOS)]
-    for number, file in enumerate(files):
-        file.write_bytes(jpeg(*SIZE, seed=number))
-    return files
 
 
 def _write_uploads(folder: Path, photos: Sequence[Path]) -> list[Path]:

@@ -108,7 +108,8 @@ class Metadata(_Frozen):
     Attributes:
         classes: Class ids in the order of the outputs.
         display_names: What people read, in the same order.
-        mirrored: The answer is the mean of what the network says of the photo and of its mirror image.
+        mirrored_below: Where the first dish leads the second by less, in logits, the answer is the mean of what the
+            network says of the photo and of its mirror image; 0 never asks about that.
         temperature: What logits are divided by to make probabilities mean what they say.
         not_food: ``None`` where nothing was fitted: then nobody says whether a photo shows food.
         prediction_set: ``None`` where nothing was fitted: then answers have no set.
@@ -119,7 +120,7 @@ class Metadata(_Frozen):
     classes: tuple[str, ...] = Field(min_length=2)
     display_names: tuple[str, ...]
     preprocessing: Preprocessing = Preprocessing()
-    mirrored: bool = False
+    mirrored_below: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     temperature: float = Field(default=1.0, gt=0)
     not_food: NotFood | None = None
     prediction_set: PredictionSet | None = None

@@ -31,24 +31,29 @@ class Engine(Protocol):
 
 
 class Mirrored:
-    """Asks an engine twice, for each photo and for its mirror image, and answers with the mean.
+    """Asks an engine a second time where it is not sure, about the photo's mirror image, and answers with the mean.
 
-    Costs one inference more; what it brings: docs/decisions/013-mirror.md.
+    Costs half an inference more on average; what it brings: docs/decisions/013-mirror.md.
 
     Args:
-        engine: Asked for as many photos at a time as it is asked for itself.
+        engine: Asked for as many photos at a time as it is asked for itself, and then for some of them again.
+        classes: So many of the outputs, the first ones, are logits; 2 or more.
+        below: Sure is an engine whose first dish leads the second by so much or more, in logits.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, classes: int, below: float) -> None:
         self.name = f"{engine.name}, mirrored"
-        self._engine = engine
+        self._engine, self._classes, self._below = engine, classes, below
 
     def predict(self, batch: Batch) -> Outputs:
         """Return ``float32[N, outputs]`` for RGB photos ``uint8[N, S, S, 3]``."""
-        # First as it is: the engine refuses what cannot be mirrored.
-        straight = self._engine.predict(batch)
-        mirrored = self._engine.predict(np.ascontiguousarray(batch[:, :, ::-1]))
-        return (straight + mirrored) * np.float32(0.5)
+        outputs = np.array(self._engine.predict(batch))  # a copy: what TensorFlow gives cannot be written to
+        first_two = np.partition(outputs[:, : self._classes], (-2, -1))[:, -2:]
+        unsure = np.flatnonzero(first_two[:, 1] - first_two[:, 0] < self._below)
+        if len(unsure):
+            mirrored = self._engine.predict(np.ascontiguousarray(batch[unsure, :, ::-1]))
+            outputs[unsure] = (outputs[unsure] + mirrored) * np.float32(0.5)
+        return outputs
 
 
 def open_engine(bundle: Bundle, settings: Settings) -> Engine:
@@ -59,9 +64,9 @@ def open_engine(bundle: Bundle, settings: Settings) -> Engine:
     """
     threads = settings.inference_threads or usable_processors()
     engine = _open(bundle, settings.engine, threads)
-    if bundle.metadata.mirrored:
-        engine = Mirrored(engine)
     side, metadata = bundle.preprocessing.size, bundle.metadata
+    if metadata.mirrored_below:
+        engine = Mirrored(engine, len(metadata.classes), metadata.mirrored_below)
     shape = engine.predict(np.zeros((1, side, side, 3), np.uint8)).shape
     if shape != (1, metadata.outputs):
         probe = " and a score of food" * metadata.has_probe

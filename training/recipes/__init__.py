@@ -4,6 +4,7 @@ A module has a ``RECIPE``, which goes by the module's name, or ``ROWS``, recipes
 """
 
 import importlib
+import math
 import pkgutil
 from dataclasses import dataclass
 
@@ -42,8 +43,9 @@ class Recipe:
     """A training run.
 
     Attributes:
-        minutes: Wall time of the training itself; the learning rate falls to zero at its end.
         phases: In order; the last one ends at 1.
+        minutes: Wall time of the training itself; the learning rate falls to zero at its end.
+        steps: The same in steps, for runs that are to be alike whatever else the machine does. What ends first counts.
         backbone: The network.
         start: The file of the weights that it starts from, or ``IMAGENET``, with a fresh classifier.
         sharp_share: Share of each batch that is drawn from the sharp photos.
@@ -64,8 +66,9 @@ class Recipe:
             not compete for it.
     """
 
-    minutes: float
     phases: tuple[Phase, ...]
+    minutes: float = math.inf
+    steps: float = math.inf
     backbone: Backbone = "lite0"
     start: str = "../shared/model/efficientnet-lite0-food101.npz"
     sharp_share: float = 0.5
