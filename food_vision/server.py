@@ -26,6 +26,7 @@ log = logging.getLogger("food_vision")
 
 M_MMAP_THRESHOLD, M_ARENA_MAX = -3, -8
 MMAP_THRESHOLD_BYTES = 1 << 17
+"""At most half of ``decode.BLOCK_BYTES``."""
 ARENAS = 2
 """Heaps for what is smaller than the threshold; glibc would take eight a processor."""
 OBJECTS_PER_COLLECTION = 5_000
