@@ -159,11 +159,11 @@ def test_large_jpegs_take_little_memory(
     "data",
     [
         pytest.param(
-            lambda: photos.large_jpeg(side(6.1), side(6.1), quality=30, progressive=True, subsampling=0),
+            lambda: photos.large_jpeg(side(6.3), side(6.3), quality=30, progressive=True, subsampling=0),
             id="progressive JPEG",
         ),
         pytest.param(
-            lambda: photos.encoded(Image.new("CMYK", (side(8.2), side(8.2))), "JPEG", progressive=True),
+            lambda: photos.encoded(Image.new("CMYK", (side(8.6), side(8.6))), "JPEG", progressive=True),
             id="progressive CMYK JPEG",
         ),
         pytest.param(

@@ -27,7 +27,7 @@ from food_vision.preprocessing import Preprocessing
 
 _PARSERS: Final = (GifImagePlugin, JpegImagePlugin, PngImagePlugin, WebPImagePlugin)
 
-REDUCED_SCALE_MARGIN: Final = 2
+REDUCED_SCALE_MARGIN: Final = 3
 """A JPEG decoded at reduced scale is still this many times larger than needed (``docs/decisions/004-decoding.md``)."""
 
 STRIP: Final = 64
