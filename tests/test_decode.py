@@ -128,8 +128,9 @@ def test_reduced_scale_decoding_changes_little(fit: str) -> None:
     ("width", "height", "mean", "largest"),
     [
         pytest.param(640, 480, 0, 0, id="decoded in full"),
-        pytest.param(1600, 1200, 0.6, 8, id="at a half"),
-        pytest.param(4032, 3024, 0.6, 8, id="at an eighth"),
+        pytest.param(1600, 1200, 0.3, 6, id="at a half"),
+        pytest.param(4032, 3024, 0.3, 6, id="at a quarter"),
+        pytest.param(6000, 4000, 0.3, 6, id="at an eighth"),
     ],
 )
 def test_the_served_recipe_comes_near_to_full_scale(width: int, height: int, mean: float, largest: int) -> None:

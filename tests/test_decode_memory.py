@@ -87,14 +87,14 @@ def test_a_frame_without_sense_is_refused(sampling: bytes) -> None:
 
 
 def test_a_photo_that_needs_more_than_the_whole_budget_is_refused() -> None:
-    heavy = photos.large_jpeg(1000, 1000, progressive=True, subsampling=0)
+    heavy = photos.large_jpeg(1400, 1400, progressive=True, subsampling=0)
     with pytest.raises(TooManyPixels) as caught:
-        decode(heavy, RECIPE, PhotoLimits(decode_bytes=3_500_000))
+        decode(heavy, RECIPE, PhotoLimits(decode_bytes=7_000_000))
     assert caught.value.detail == (
-        "The photo has 1,000 x 1,000 pixels; of a progressive JPEG like this at most 500,000 in all are decoded, "
+        "The photo has 1,400 x 1,400 pixels; of a progressive JPEG like this at most 1,000,000 in all are decoded, "
         "and 50,000,000 as a baseline JPEG."
     )
-    assert decode(heavy, RECIPE, PhotoLimits(decode_bytes=7_000_000)).width == 1000
+    assert decode(heavy, RECIPE, PhotoLimits(decode_bytes=14_000_000)).width == 1400
 
 
 # Sharing

@@ -13,6 +13,7 @@ from PIL import Image
 
 from food_vision.admission import Admission
 from food_vision.errors import SourceFailed, UndecodablePhoto
+from food_vision.intake.connection import Connection
 from food_vision.intake.containers import JPEG_SLICE, MAX_JPEG_FILL_BYTES, read_container
 from food_vision.intake.decode import decode
 from food_vision.intake.exchange import PIECES_PER_TURN, Exchange
@@ -40,12 +41,12 @@ async def test_others_get_their_turn_while_a_body_of_small_chunks_is_read() -> N
     pieces = 600
     here, there = socket.socketpair()
     answer = CHUNKED + chunk(b"a" * 256) * pieces + b"0\r\n\r\n"
-    reader, writer = await asyncio.open_connection(sock=here, limit=len(answer))
+    _, connection = await asyncio.get_running_loop().create_connection(Connection, sock=here)
     sending = asyncio.create_task(asyncio.to_thread(there.sendall, answer))
     with contextlib.closing(there):
-        async with Exchange((reader, writer), parse_link("http://photos.example/")) as exchange:
+        async with Exchange(connection, parse_link("http://photos.example/")) as exchange:
             await sending
-            await asyncio.sleep(0.1)  # all of it waits in the reader now, so that no read has to
+            await asyncio.sleep(0.1)  # all of it waits here now, so that no read has to
             await exchange.get()
             body = asyncio.create_task(exchange.body(10**6, Admission(1).place()))
             assert await turns_during(body) >= pieces // PIECES_PER_TURN

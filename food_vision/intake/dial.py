@@ -15,11 +15,11 @@ from concurrent.futures import ThreadPoolExecutor
 from food_vision.admission import Place, run_holding
 from food_vision.errors import AddressNotAllowed, InvalidUrl, SourceFailed, StartupError
 from food_vision.intake.addresses import is_address, is_listed, refusal
+from food_vision.intake.connection import Connection
 from food_vision.intake.links import Link, canonical_host
 from food_vision.settings import Settings
 
 Resolver = Callable[[str], Sequence[str]]
-Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 MAX_LOOKUP_THREADS = 64
 MAX_ATTEMPTS = 4
@@ -111,8 +111,9 @@ class Dialler:
 
     async def _open(self, connected: socket.socket, link: Link) -> Connection:
         context, name = (self._ssl_context, link.host) if link.scheme == "https" else (None, None)
+        open_on = asyncio.get_running_loop().create_connection
         try:
-            return await asyncio.open_connection(sock=connected, ssl=context, server_hostname=name)
+            _, connection = await open_on(Connection, sock=connected, ssl=context, server_hostname=name)
         except OSError as error:
             connected.close()
             raise SourceFailed(
@@ -122,6 +123,7 @@ class Dialler:
         except BaseException:
             connected.close()
             raise
+        return connection
 
 
 def _allowed_host(host: str) -> str:

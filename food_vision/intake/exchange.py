@@ -15,13 +15,12 @@ import h11
 from food_vision import __version__
 from food_vision.admission import Place
 from food_vision.errors import PhotoTooLarge, SourceFailed
-from food_vision.intake.dial import Connection
+from food_vision.intake.connection import Connection
 from food_vision.intake.links import Link
 
 MAX_HEADER_BYTES = 32_768
 MAX_INTERIM_ANSWERS = 10
 """1xx answers before the real one; an endless row of them is an attack on the processor."""
-READ_BYTES = 65_536
 FREE_PIECES, BYTES_PER_PIECE = 1_000, 1_024
 """A body in crumbs (small chunks) costs more processor time than its size pays for: 8 µs a piece, whatever is in it."""
 PIECES_PER_TURN = 16
@@ -52,7 +51,7 @@ class Exchange:
     """A request, its answer's head, its body: to be used in this order, within ``async with``."""
 
     def __init__(self, connection: Connection, link: Link) -> None:
-        self._reader, self._writer = connection
+        self._connection = connection
         self._link = link
         self._protocol = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEADER_BYTES)
         self._declared = 0
@@ -63,8 +62,7 @@ class Exchange:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # abort, not close: close would flush, wait for the other side's TLS goodbye, and keep the socket meanwhile.
-        self._writer.transport.abort()
+        self._connection.abort()
 
     async def get(self) -> Head:
         """Send the request and wait for the head of the answer.
@@ -100,7 +98,7 @@ class Exchange:
                 if received > limit:
                     raise _too_large(limit)
                 place.add_bytes(len(event.data))
-                pieces.append(bytes(event.data))
+                pieces.append(event.data)
                 if len(pieces) > FREE_PIECES + received // BYTES_PER_PIECE:
                     raise self._failed(f"body in crumbs: {len(pieces)} pieces for {received} bytes")
                 if len(pieces) % PIECES_PER_TURN == 0:
@@ -108,7 +106,7 @@ class Exchange:
         return b"".join(pieces)
 
     def _send(self, event: h11.Request | h11.EndOfMessage) -> None:
-        self._writer.write(self._protocol.send(event) or b"")
+        self._connection.write(self._protocol.send(event) or b"")
 
     async def _head(self) -> Head:
         for _ in range(MAX_INTERIM_ANSWERS + 1):
@@ -126,7 +124,7 @@ class Exchange:
 
     async def _next_event(self) -> object:
         while (event := self._protocol.next_event()) is h11.NEED_DATA:
-            self._protocol.receive_data(await self._reader.read(READ_BYTES))
+            self._protocol.receive_data(await self._connection.read())
         return event
 
     @contextmanager

@@ -90,7 +90,8 @@ class Batcher:
     async def _run_batch(self, batch: list[_Job]) -> None:
         started = time.perf_counter()
         try:
-            outputs = await asyncio.get_running_loop().run_in_executor(self._thread, self._run, _together(batch))
+            pixels = [job.pixels for job in batch]
+            outputs = await asyncio.get_running_loop().run_in_executor(self._thread, self._run_together, pixels)
             # Before anyone is answered: with a row too few or too many, no row is known to be anyone's.
             answers = list(zip(batch, outputs, strict=True))
         except Exception as error:
@@ -106,7 +107,6 @@ class Batcher:
             for job in batch:
                 job.place.let_go()
 
-
-def _together(batch: list[_Job]) -> Pixels:
-    # A photo that is alone need not be copied.
-    return batch[0].pixels[np.newaxis] if len(batch) == 1 else np.stack([job.pixels for job in batch])
+    def _run_together(self, photos: list[Pixels]) -> Outputs:
+        # A photo that is alone need not be copied. Many are copied here, in the thread, where nobody waits for it.
+        return self._run(photos[0][np.newaxis] if len(photos) == 1 else np.stack(photos))
