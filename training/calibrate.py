@@ -14,8 +14,9 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
-from food_vision.model.bundle import PredictionSet
+from food_vision.model.bundle import Metadata, PredictionSet
 from food_vision.model.scores import probabilities
 from training.checkpoint import WEIGHTS, read_metadata, write_metadata
 from training.classes import CLASSES
@@ -52,7 +53,7 @@ def main() -> None:
     if metadata is None:
         sys.exit(f"{arguments.weights} has no metadata: `python -m training.checkpoint` writes it.")
     if arguments.mirrored_below is not None:
-        metadata = metadata.model_copy(update={"mirrored_below": arguments.mirrored_below})
+        metadata = _mirrored(metadata, arguments.mirrored_below)
     recipe, below = metadata.preprocessing, metadata.mirrored_below
     photos = look(Eye(arguments.weights, recipe, arguments.data, arguments.kept, mirrored_below=below), arguments)
     constants, probe = fit(photos)
@@ -60,6 +61,13 @@ def main() -> None:
         write_probe(arguments.weights, probe)
         write_metadata(arguments.weights, metadata.model_copy(update=constants))
         export(arguments.weights)
+
+
+def _mirrored(metadata: Metadata, below: float) -> Metadata:
+    try:
+        return Metadata.model_validate(metadata.model_dump() | {"mirrored_below": below})
+    except ValidationError:
+        sys.exit(f"--mirrored-below takes a lead in logits, 0 or more, not {below}.")
 
 
 def look(eye: Eye, arguments: argparse.Namespace) -> Photos:

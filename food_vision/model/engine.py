@@ -65,12 +65,12 @@ def open_engine(bundle: Bundle, settings: Settings) -> Engine:
     threads = settings.inference_threads or usable_processors()
     engine = _open(bundle, settings.engine, threads)
     side, metadata = bundle.preprocessing.size, bundle.metadata
-    if metadata.mirrored_below:
-        engine = Mirrored(engine, len(metadata.classes), metadata.mirrored_below)
     shape = engine.predict(np.zeros((1, side, side, 3), np.uint8)).shape
     if shape != (1, metadata.outputs):
         probe = " and a score of food" * metadata.has_probe
         raise StartupError(f"{bundle.weights} has {shape[-1]} outputs but {len(metadata.classes)} labels{probe}.")
+    if metadata.mirrored_below:
+        return Mirrored(engine, len(metadata.classes), metadata.mirrored_below)
     return engine
 
 

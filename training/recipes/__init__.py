@@ -89,6 +89,8 @@ class Recipe:
     seed: int = 1
 
     def __post_init__(self) -> None:
+        if math.isinf(self.minutes) and math.isinf(self.steps):
+            raise ValueError("A run ends after some minutes or some steps: set either.")
         if self.left_out and (self.start != IMAGENET or self.teachers):
             raise ValueError("A run that leaves photos out starts from ImageNet: other weights have seen them.")
         if bool(self.distil) != bool(self.teachers):
