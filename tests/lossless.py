@@ -102,6 +102,24 @@ def with_alpha(width: int, height: int) -> bytes:
 
 def animated(width: int, height: int) -> bytes:
     """A frame that is such a picture."""
+    return animation(width, height, frame(width, height, picture(width, height)))
+
+
+def nested(width: int, height: int) -> bytes:
+    """Such a frame within a frame that has no picture."""
+    return animation(width, height, frame(width, height, frame(width, height, picture(width, height))))
+
+
+def nested_behind_unknown(width: int, height: int) -> bytes:
+    """The same, behind a block that no decoder knows."""
+    inner = frame(width, height, picture(width, height))
+    return animation(width, height, frame(width, height, chunk(b"XXXX", b"") + inner))
+
+
+def frame(width: int, height: int, content: bytes) -> bytes:
     place = bytes(6) + _three(width - 1) + _three(height - 1) + _three(100) + b"\0"
-    frame = chunk(b"ANMF", place + picture(width, height))
+    return chunk(b"ANMF", place + content)
+
+
+def animation(width: int, height: int, frame: bytes) -> bytes:
     return file_of(head(width, height, 0x02), chunk(b"ANIM", bytes(6)), frame)
