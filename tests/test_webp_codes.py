@@ -133,6 +133,15 @@ def test_a_head_that_is_cut_is_told_so() -> None:
         codes_of(part)
 
 
+def test_nothing_is_walked_behind_the_end() -> None:
+    """Of 46 bytes that promise a million small pixels: what is read there are zeros, which are one of two colours."""
+    part = Lossless(memoryview(lossless.stream_without_pixels()), 3_900, 3_900)
+    began = time.thread_time()
+    with pytest.raises(UndecodablePhoto, match="cut short"):
+        codes_of(part)
+    assert time.thread_time() - began < 0.05
+
+
 SMALL = photos.encoded(photos.picture(64, 64), "WEBP", lossless=True)[12:]
 ALPHA = lossless.chunk(b"ALPH", b"\1" + lossless.stream(64, 64))
 FRAME = lossless.animated(64, 64)[12 + 18 :]
