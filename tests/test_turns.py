@@ -43,7 +43,7 @@ async def test_others_get_their_turn_while_a_body_of_small_chunks_is_read() -> N
     pieces = 600
     here, there = socket.socketpair()
     answer = CHUNKED + chunk(b"a" * 256) * pieces + b"0\r\n\r\n"
-    _, connection = await asyncio.get_running_loop().create_connection(Connection, sock=here)
+    _, connection = await asyncio.get_running_loop().create_connection(lambda: Connection(10**6), sock=here)
     sending = asyncio.create_task(asyncio.to_thread(there.sendall, answer))
     with contextlib.closing(there):
         async with Exchange(connection, parse_link("http://photos.example/")) as exchange:
