@@ -2,6 +2,8 @@
 
 import struct
 
+from PIL import Image
+
 from tests import photos
 
 CELL = 4
@@ -48,6 +50,17 @@ def stream(width: int, height: int, most_groups: int = 1 << 16) -> bytes:
         bits.put_code(cell % groups & 0xFF)
         bits.put_code(cell % groups >> 8)
     _put_empty_codes(bits, 5 * groups)
+    return bits.bytes()
+
+
+def stream_without_pixels() -> bytes:
+    """A head that ends where the pixels of its first small picture begin, each of one bit."""
+    bits = Bits()
+    for value, count in (1, 1), (0, 2), (0, 3), (0, 1):  # A predictor for each cell; no cache.
+        bits.put(value, count)
+    for value, count in (1, 1), (1, 1), (0, 1), (0, 1), (1, 8):  # Green is 0 or 1.
+        bits.put(value, count)
+    _put_empty_codes(bits, 4)
     return bits.bytes()
 
 
@@ -100,8 +113,35 @@ def with_alpha(width: int, height: int) -> bytes:
     return file_of(head(width, height, 0x10), chunk(b"ALPH", b"\1" + stream(width, height)), lossy)
 
 
+def with_plain_alpha(width: int, height: int) -> bytes:
+    """A photo of one colour; its alpha has one value and no transform, so that it is decoded by four bytes a pixel."""
+    bits = Bits()
+    bits.put(0, 3)  # No transform, no cache, one code of each kind.
+    _put_empty_codes(bits, 5)
+    lossy = photos.encoded(Image.new("RGB", (width, height)), "WEBP", method=0)[12:]
+    return file_of(head(width, height, 0x10), chunk(b"ALPH", b"\1" + bits.bytes()), lossy)
+
+
 def animated(width: int, height: int) -> bytes:
     """A frame that is such a picture."""
+    return animation(width, height, frame(width, height, picture(width, height)))
+
+
+def nested(width: int, height: int) -> bytes:
+    """Such a frame within a frame that has no picture."""
+    return animation(width, height, frame(width, height, frame(width, height, picture(width, height))))
+
+
+def nested_behind_unknown(width: int, height: int) -> bytes:
+    """The same, behind a block that no decoder knows."""
+    inner = frame(width, height, picture(width, height))
+    return animation(width, height, frame(width, height, chunk(b"XXXX", b"") + inner))
+
+
+def frame(width: int, height: int, content: bytes) -> bytes:
     place = bytes(6) + _three(width - 1) + _three(height - 1) + _three(100) + b"\0"
-    frame = chunk(b"ANMF", place + picture(width, height))
+    return chunk(b"ANMF", place + content)
+
+
+def animation(width: int, height: int, frame: bytes) -> bytes:
     return file_of(head(width, height, 0x02), chunk(b"ANIM", bytes(6)), frame)

@@ -66,7 +66,7 @@ def without_the_flag(webp: bytes) -> bytes:
         pytest.param(photos.encoded(PICTURE, "PNG", transparency=(1, 2, 3)), "PNG", 8, 0, id="PNG with a colour key"),
         pytest.param(photos.encoded(PICTURE, "WEBP"), "WebP", 4, 0, id="WebP"),
         pytest.param(photos.encoded(PICTURE, "WEBP", lossless=True), "WebP", 8, 0, id="lossless WebP"),
-        pytest.param(photos.encoded(CLEAR, "WEBP"), "WebP", 8, 0, id="WebP with alpha"),
+        pytest.param(photos.encoded(CLEAR, "WEBP"), "WebP", 9, 0, id="WebP with alpha"),
         pytest.param(photos.encoded(CLEAR, "WEBP", lossless=True), "WebP", 8, 0, id="lossless WebP with alpha"),
         pytest.param(without_the_flag(photos.encoded(CLEAR, "WEBP")), "WebP", 4, 0, id="WebP, its alpha left out"),
         pytest.param(photos.animation("WEBP", 3), "WebP animation", 17, 0, id="animated WebP"),

@@ -13,7 +13,7 @@ from PIL import Image
 from food_vision.errors import PhotoTooSmall, Problem, TooManyPixels, UndecodablePhoto, UnsupportedFormat
 from food_vision.intake.decode import Photo, PhotoLimits, decode
 from food_vision.preprocessing import Preprocessing
-from tests import photos
+from tests import lossless, photos
 from tests.photos import CUTTABLE
 
 RECIPE = Preprocessing()
@@ -34,7 +34,7 @@ import sys
 from PIL import Image
 from food_vision.intake.decode import decode
 from food_vision.preprocessing import Preprocessing
-from tests import photos
+from tests import lossless, photos
 for format in ("JPEG", "PNG", "WEBP", "GIF"):
     decode(photos.photo(format), Preprocessing())
 jpeg = photos.photo("JPEG")
@@ -69,7 +69,7 @@ from food_vision.server import MMAP_THRESHOLD_BYTES, give_memory_back
 give_memory_back()
 from food_vision.intake.decode import BLOCK_BYTES, PhotoLimits, decode, prepare_pillow
 from food_vision.preprocessing import Preprocessing
-from tests import photos
+from tests import lossless, photos
 
 def pages(photo: bytes) -> int:
     for _ in range(5):
@@ -103,7 +103,7 @@ from food_vision.server import give_memory_back
 give_memory_back()
 from food_vision.intake.decode import BLOCK_BYTES, BLOCKS_KEPT, PhotoLimits, decode, prepare_pillow
 from food_vision.preprocessing import Preprocessing
-from tests import photos
+from tests import lossless, photos
 
 def resident() -> int:
     return int(Path("/proc/self/status").read_text().split("VmRSS:")[1].split()[0]) * 1024
@@ -171,7 +171,8 @@ def test_large_jpegs_take_little_memory(
             id="lossless WebP with alpha",
         ),
         pytest.param(lambda: photos.encoded(square("RGB", 4), "WEBP", method=0, quality=10), id="lossy WebP"),
-        pytest.param(lambda: photos.encoded(square("RGBA", 8), "WEBP", method=0, quality=10), id="WebP with alpha"),
+        pytest.param(lambda: photos.encoded(square("RGBA", 9), "WEBP", method=0, quality=10), id="WebP with alpha"),
+        pytest.param(lambda: lossless.with_plain_alpha(side(9), side(9)), id="WebP with alpha of any kind"),
         pytest.param(
             lambda: photos.encoded(
                 photos.picture(64, 64).resize((side(8), side(8))), "WEBP", lossless=True, method=0, quality=0

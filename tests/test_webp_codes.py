@@ -31,6 +31,10 @@ KINDS: dict[str, Callable[[int, int], bytes]] = {
     "alpha": lossless.with_alpha,
     "frame": lossless.animated,
 }
+HIDDEN: dict[str, Callable[[int, int], bytes]] = {
+    "frame in a frame": lossless.nested,
+    "behind an unknown block": lossless.nested_behind_unknown,
+}
 MOST_SIDE = 412
 """Of a square with codes for each 16 pixels that is decoded."""
 CLEAR = photos.picture(80, 60).convert("RGBA")
@@ -81,6 +85,31 @@ def test_too_many_codes_are_refused_before_memory_is_waited_for(
     assert budget.free == budget.total
 
 
+@pytest.mark.parametrize("kind", HIDDEN)
+def test_a_picture_where_the_walk_does_not_look_reaches_no_decoder(kind: str) -> None:
+    data = HIDDEN[kind](64, 64)
+    with Image.open(io.BytesIO(data), formats=["WEBP"]) as image:
+        image.load()  # it would
+    container = read_container(data)
+    assert b"VP8L" not in container.body
+    with pytest.raises(UndecodablePhoto):
+        decode(data, RECIPE)
+
+
+def test_what_stands_behind_a_frames_picture_is_left_out() -> None:
+    lossy = photos.photo("WEBP", 64, 64)[12:]
+    plain = lossless.animation(64, 64, lossless.frame(64, 64, lossy))
+    more = lossless.chunk(b"XXXX", b"odd") + lossless.frame(64, 64, lossless.picture(64, 64))
+    data = lossless.animation(64, 64, lossless.frame(64, 64, lossy + more))
+    assert read_container(data).body == read_container(plain).body
+    assert np.array_equal(decode(data, RECIPE).pixels, decode(plain, RECIPE).pixels)
+
+
+def test_a_frame_without_place_is_told_so() -> None:
+    with pytest.raises(UndecodablePhoto, match="cut short"):
+        decode(lossless.animation(64, 64, lossless.chunk(b"ANMF", bytes(14))), RECIPE)
+
+
 def test_how_many_are_taken_goes_by_the_limit() -> None:
     data = lossless.still(400, 400)
     enough = 8 * 400 * 400 + codes_in(data).size - LIGHT
@@ -102,6 +131,15 @@ def test_a_head_that_is_cut_is_told_so() -> None:
     part = Lossless(memoryview(lossless.stream(999, 1_000))[:10_000], 999, 1_000)
     with pytest.raises(UndecodablePhoto, match="cut short"):
         codes_of(part)
+
+
+def test_nothing_is_walked_behind_the_end() -> None:
+    """Of 46 bytes that promise a million small pixels: what is read there are zeros, which are one of two colours."""
+    part = Lossless(memoryview(lossless.stream_without_pixels()), 3_900, 3_900)
+    began = time.thread_time()
+    with pytest.raises(UndecodablePhoto, match="cut short"):
+        codes_of(part)
+    assert time.thread_time() - began < 0.05
 
 
 SMALL = photos.encoded(photos.picture(64, 64), "WEBP", lossless=True)[12:]
@@ -145,12 +183,59 @@ def test_a_heavy_photo_is_decoded_as_by_pillow(method: int) -> None:
     assert np.array_equal(decode(data, RECIPE).pixels, decode(stored, RECIPE).pixels)
 
 
+BLOCKS = (
+    lossless.picture(32, 32),
+    photos.photo("WEBP", 32, 32)[12:],
+    lossless.chunk(b"ALPH", b"\1" + lossless.stream(32, 32)),
+    lossless.chunk(b"ALPH", b"\0" + bytes(range(256)) * 4),
+    lossless.chunk(b"ANIM", bytes(6)),
+    lossless.chunk(b"XXXX", b""),
+    lossless.chunk(b"XXXX", b"odd"),
+    lossless.head(32, 32, 0x12),
+)
+"""What is without loss is one colour, and what is lossy is not."""
+
+
+def a_tree(chance: random.Random, depth: int = 0) -> bytes:
+    """Blocks of a file or of a frame."""
+    parts = []
+    for _ in range(chance.choice((0, 1, 1, 2, 3))):
+        block = chance.choice(BLOCKS)
+        if depth < 3 and chance.random() < 0.4:
+            block = lossless.frame(32, 32, a_tree(chance, depth + 1))
+        if chance.random() < 0.1:  # a length that is not true
+            length = max(0, int.from_bytes(block[4:8], "little") + chance.choice((-16, -8, -2, -1, 1, 2, 8, 24)))
+            block = block[:4] + length.to_bytes(4, "little") + block[8:]
+        parts.append(block)
+    return b"".join(parts)
+
+
+def test_of_blocks_in_any_order_no_codes_reach_the_decoder_uncounted() -> None:
+    chance, counted, lossy = random.Random(3), 0, 0
+    for _ in range(10_000):
+        flags, anim = chance.choice((0x02, 0x12, 0x10)), lossless.chunk(b"ANIM", bytes(6))
+        data = lossless.file_of(lossless.head(32, 32, flags), anim, a_tree(chance))
+        try:
+            pixels = decode(data, RECIPE).pixels
+        except Problem:
+            continue
+        if read_container(data).lossless is not None:
+            assert codes_in(data).groups == 64
+            counted += 1
+        else:
+            assert pixels.min() != pixels.max(), "the lossy photo"
+            lossy += 1
+    assert counted > 100
+    assert lossy > 100
+
+
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 def test_whatever_pillow_decodes_is_walked() -> None:
     """Of files changed at random: one bit that is read otherwise, and all that follow have no sense."""
     chance, taken = random.Random(1), 0
     for _ in range(3_000):
-        data = bytearray(chance.choice(list(USUAL.values())))
+        kind = chance.choice(list(USUAL))
+        data = bytearray(USUAL[kind])
         for _ in range(chance.choice((1, 1, 2))):
             data[chance.randrange(20, min(len(data), chance.choice((40, 80, 300))))] ^= 1 << chance.randrange(8)
         try:
@@ -159,7 +244,11 @@ def test_whatever_pillow_decodes_is_walked() -> None:
         except Exception:  # it may be refused
             continue
         part = read_container(bytes(data)).lossless
-        taken += part is not None and codes_of(part).groups > 0
+        if part is not None:
+            taken += codes_of(part).groups > 0
+        elif kind != "alpha":  # which may have lost its flag or its compression
+            with pytest.raises(UndecodablePhoto):
+                decode(bytes(data), RECIPE)
     assert taken > 300
 
 
@@ -213,4 +302,6 @@ def test_no_such_file_takes_more_memory_than_promised(service: Service) -> None:
             assert [answer.status_code for answer in answers] == [200, 422] * 4, kind
             assert {answer.json()["code"] for answer in answers[1::2]} == {"too_many_pixels"}
             print(f"{kind}: {memory(service, 'VmHWM') - resident:.0f} MB more at most")
+        hidden = callers.map(lambda make: post(service, "raw", make(999, 1_000)), HIDDEN.values())
+        assert [answer.json()["code"] for answer in hidden] == ["undecodable_photo"] * len(HIDDEN)
     assert 50 < memory(service, "VmHWM") - resident < MOST_MEGABYTES

@@ -44,7 +44,7 @@ class ModelVersion(BaseModel):
     """Which model answered."""
 
     name: str = Field(examples=["food-vision"])
-    version: str = Field(examples=["1.2.0"])
+    version: str = Field(examples=["1.3.0"])
 
 
 class StageTimings(BaseModel):
@@ -151,7 +151,7 @@ class About(BaseModel):
     """What the model is, and how good."""
 
     name: str = Field(examples=["food-vision"])
-    version: str = Field(examples=["1.2.0"])
+    version: str = Field(examples=["1.3.0"])
     sha256: str = Field(description="Of the file with the weights.")
     engine: str = Field(examples=["LiteRT 2.3.0"])
     classes: int = Field(ge=2)

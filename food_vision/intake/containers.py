@@ -221,7 +221,9 @@ def _read_webp(data: bytes) -> Container:
             kept.append(chunk[:8] + bytes([chunk[8] & (_WEBP_ALPHA | _WEBP_ANIMATION)]) + chunk[9:])
         elif name == b"ANMF":
             frames += 1
-        if name in names or (name == b"ANMF" and frames == 1):
+            if frames == 1:
+                kept.append(riff.frame_of_pixels(chunk))
+        elif name in names:
             kept.append(chunk)
     body = b"".join([b"RIFF", struct.pack("<I", sum(map(len, kept)) + 4), b"WEBP", *kept])
     bytes_per_pixel, is_animation = memory.of_webp(kept, frames > 0), frames > 0

@@ -11,6 +11,7 @@ import socket
 import ssl
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from food_vision.admission import Place, run_holding
 from food_vision.errors import AddressNotAllowed, InvalidUrl, SourceFailed, StartupError
@@ -51,6 +52,7 @@ class Dialler:
         self._patience = settings.fetch_timeout / MAX_ATTEMPTS
         self._resolver = resolver
         self._ssl_context = ssl_context
+        self._connection = partial(Connection, settings.max_photo_bytes)
         # getaddrinfo blocks, for half a minute if a name server says nothing, and cannot be interrupted. On the event
         # loop's own pool, names that stall would stop everything else that runs there. A thread per slot, started
         # when needed, so that they do not stop each other either.
@@ -113,7 +115,7 @@ class Dialler:
         context, name = (self._ssl_context, link.host) if link.scheme == "https" else (None, None)
         open_on = asyncio.get_running_loop().create_connection
         try:
-            _, connection = await open_on(Connection, sock=connected, ssl=context, server_hostname=name)
+            _, connection = await open_on(self._connection, sock=connected, ssl=context, server_hostname=name)
         except OSError as error:
             connected.close()
             raise SourceFailed(

@@ -68,13 +68,15 @@ def of_webp(chunks: Iterable[bytes], is_animation: bool) -> BytesPerPixel:
     """Tell from the chunks that are decoded, each with its name and length."""
     if is_animation or not webp.IS_THERE:
         return BytesPerPixel("WebP animation" if is_animation else "WebP", 17)
-    return BytesPerPixel("WebP", 8 if any(map(_may_have_alpha_or_no_loss, chunks)) else 4)
+    return BytesPerPixel("WebP", max(map(_of_still, chunks), default=4))
 
 
-def _may_have_alpha_or_no_loss(chunk: bytes) -> bool:
+def _of_still(chunk: bytes) -> int:
     # The decoder goes by what it finds in the file, not by the flag in its header.
     name = chunk[:4]
-    return name in (b"ALPH", b"VP8L") or (name == b"VP8X" and bool(chunk[8] & 0x10))
+    if name == b"ALPH":
+        return 9  # a byte before it is filled in, where it is stored without loss and has more than a few values
+    return 8 if name == b"VP8L" or (name == b"VP8X" and chunk[8] & 0x10) else 4
 
 
 OF_GIF: Final = BytesPerPixel("GIF", 6)

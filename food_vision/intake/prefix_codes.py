@@ -5,8 +5,8 @@ from typing import Final, NamedTuple, NoReturn
 
 from food_vision.errors import TooManyPixels, UndecodablePhoto
 
-MOST_STEPS: Final = 500_000
-"""Pixels that are walked, at half a microsecond each; those before a photo's of 12 megapixels are up to 45,000."""
+MOST_STEPS: Final = 200_000
+"""Pixels that are walked, at half a microsecond each; before those of a photo of 16 megapixels are up to 120,000."""
 MOST_BYTES: Final = 4_000_000
 """That are read: more than so many pixels take."""
 

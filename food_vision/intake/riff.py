@@ -11,6 +11,7 @@ from food_vision.intake.webp_codes import Lossless
 MAX_CHUNKS: Final = 10_000
 _FILE, _FRAME = 12, 24
 """Where the first block stands."""
+_IN_FRAMES: Final = frozenset({b"ALPH", b"VP8 ", b"VP8L"})
 
 
 def chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -34,11 +35,24 @@ def size_of(data: bytes) -> tuple[int, int]:
     return _lossy_size(data, 12)
 
 
+def frame_of_pixels(frame: bytes) -> bytes:
+    """Return a frame of nothing but its picture and alpha.
+
+    For the decoder a frame ends before the first block that it does not know, and the file goes on from there: a frame
+    in that place, of which nobody knew, would be the one that it decodes.
+    """
+    if len(frame) < _FRAME:
+        _cut_short(f"WebP frame of {len(frame)} bytes")
+    blocks = [frame[start:end] for name, start, end in _places(frame, _FRAME, len(frame)) if name in _IN_FRAMES]
+    content = frame[8:_FRAME] + b"".join(block + bytes(len(block) % 2) for block in blocks)
+    return struct.pack("<4sI", frame[:4], len(content)) + content
+
+
 def lossless_part(body: bytes) -> Lossless | None:
     """Return the picture, or else its alpha, if it is stored without loss; wherever it stands.
 
     Args:
-        body: A file that has one frame at most.
+        body: A file of nothing else than makes pixels, with one frame at most.
     """
     blocks = list(_places(body, _FILE, len(body)))
     in_frames = [_places(body, start + _FRAME, end) for name, start, end in blocks if name == b"ANMF"]
