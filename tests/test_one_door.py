@@ -13,6 +13,7 @@ MAY_USE_THE_NETWORK = {
     "intake/dial.py": "the one place that connects for a caller",
     "intake/exchange.py": "speaks HTTP over what dial.py has opened",
     "intake/fetch.py": "says whom TLS trusts",
+    "intake/connection.py": "reads what dial.py has opened",
     "server.py": "listens",
     "client.py": "runs at the caller's",
     "cli/health.py": "asks the server whose address the operator types",
