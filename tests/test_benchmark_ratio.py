@@ -22,8 +22,8 @@ from benchmarks.harness.ours import BY_LINK, running_ours
 from benchmarks.harness.photos import write_photos
 from benchmarks.harness.servers import ROOT, Server, ask, running_server
 
-LEAST_THROUGHPUT, WANTED_THROUGHPUT, MOST_MEMORY = 4, 8, 1 / 2
-CALLERS, ROUNDS, SECONDS, PHOTOS = 4, 5, 1.5, 8
+LEAST_THROUGHPUT, WANTED_THROUGHPUT, MOST_MEMORY = 6, 8, 1 / 2
+CALLERS, ROUNDS, SECONDS, PHOTOS = 8, 5, 1.5, 8
 
 pytestmark = pytest.mark.skipif(
     not all(map(find_spec, ("tensorflow", "keras", "h5py"))), reason="TensorFlow is not installed"
@@ -90,7 +90,7 @@ def test_throughput_is_a_multiple_of_the_tutorials(race: Race) -> None:
     assert times_the_tutorials(race) >= LEAST_THROUGHPUT, (race.ours.rates, race.tutorial.rates)
 
 
-@pytest.mark.xfail(reason="6.1 to 8.4 were measured on several machines; 8 is wanted on all", strict=False)
+@pytest.mark.xfail(reason="8.3 to 9.6 were measured on a quiet machine; 8 is wanted on all", strict=False)
 def test_throughput_is_what_is_wanted(race: Race) -> None:
     assert times_the_tutorials(race) >= WANTED_THROUGHPUT, (race.ours.rates, race.tutorial.rates)
 
