@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from benchmarks.harness.report import machine
+
 BLOCK = 60.0
 """Seconds whose median counts as one point of the fit: samples a second apart are not independent."""
 FLAT = {"resident": 5.0, "proportional": 5.0, "files": 5.0, "threads": 8.0}
@@ -25,8 +27,7 @@ NAMES = {
 PAGE = """# Soak
 
 Written by `python -m benchmarks.soak`, which starts the server, asks it for a bit of everything and looks at it once a
-second. {requests} requests in {minutes} minutes on 2 vCPU AMD EPYC, beside other work; the server took {load} % of one
-processor.
+second. {requests} requests in {minutes} minutes, beside other work; the server took {load} % of one processor. {machine}.
 
 ![Memory, open files and threads over time](figures/soak.svg)
 
@@ -106,6 +107,7 @@ class Report:
         load, minutes = 100 * last.processor / last.seconds, last.seconds / 60
         return PAGE.format(
             requests=f"{len(self.heard):,}",
+            machine=machine(),
             minutes=f"{minutes:.0f}" if minutes >= 1 else f"{minutes:.1f}",
             load=f"{load:.0f}",
             slopes="\n".join(map(self._row, NAMES)),
