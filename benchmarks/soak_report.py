@@ -27,7 +27,8 @@ NAMES = {
 PAGE = """# Soak
 
 Written by `python -m benchmarks.soak`, which starts the server, asks it for a bit of everything and looks at it once a
-second. {requests} requests in {minutes} minutes, beside other work; the server took {load} % of one processor. {machine}.
+second. {requests} requests in {minutes} minutes, beside other work; the server took {load} % of one processor.
+{machine}.
 
 ![Memory, open files and threads over time](figures/soak.svg)
 
