@@ -17,10 +17,12 @@ Outputs = NDArray[np.float32]
 
 
 class Engine(Protocol):
-    """Runs the network; alike from outside whatever is inside. For one thread at a time."""
+    """Runs the network; alike from outside whatever is inside."""
 
     name: str
     """What it is and in which version, such as ``LiteRT 2.3.0``."""
+    lanes: int
+    """So many threads may ask at the same time."""
 
     def predict(self, batch: Batch) -> Outputs:
         """Return ``float32[N, outputs]`` for RGB photos ``uint8[N, S, S, 3]``; N is 1 or more.
@@ -42,7 +44,7 @@ class Mirrored:
     """
 
     def __init__(self, engine: Engine, classes: int, below: float) -> None:
-        self.name = f"{engine.name}, mirrored"
+        self.name, self.lanes = f"{engine.name}, mirrored", engine.lanes
         self._engine, self._classes, self._below = engine, classes, below
 
     def predict(self, batch: Batch) -> Outputs:

@@ -33,7 +33,7 @@ class KerasEngine:
     """
 
     def __init__(self, bundle: Bundle, threads: int) -> None:
-        self.name = f"Keras {keras.__version__}"
+        self.name, self.lanes = f"Keras {keras.__version__}", 1
         with contextlib.suppress(RuntimeError):  # TensorFlow runs already, with the threads it has
             tf.config.threading.set_intra_op_parallelism_threads(threads)
         self._side = bundle.preprocessing.size

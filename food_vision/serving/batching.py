@@ -1,10 +1,12 @@
-"""Photos that wait for the model at the same moment go through it together.
+"""Photos that wait for the model at the same moment go through it side by side and together.
 
-There is one inference thread. While it is idle a photo starts at once, so that batching adds no delay; while it is
-busy, photos gather, and the next run takes as many of them as fit. Callers who have gone are dropped before it.
+There is an inference thread for each lane of the engine. While one is idle a photo starts at once, so that batching
+adds no delay; while all are busy, photos gather, and the next run takes its share of them. Callers who have gone are
+dropped before it.
 """
 
 import asyncio
+import math
 import time
 from collections import deque
 from collections.abc import Callable
@@ -38,19 +40,24 @@ class _Job:
 
 
 class Batcher:
-    """Gathers photos into batches and runs them one batch after the other.
+    """Gathers photos into batches and runs one batch after the other in each lane.
 
     Args:
-        run: ``uint8[N,S,S,3] -> float32[N,outputs]``; called in the inference thread only.
+        run: ``uint8[N,S,S,3] -> float32[N,outputs]``; called in inference threads only.
         max_batch: Most photos in one run.
+        lanes: Runs at once.
     """
 
-    def __init__(self, run: Callable[[Pixels], Outputs], max_batch: int) -> None:
+    def __init__(self, run: Callable[[Pixels], Outputs], max_batch: int, lanes: int = 1) -> None:
+        self.at_once = max_batch * lanes
+        """Photos that can be inside without one of them waiting for another's run."""
         self._run = run
         self._max_batch = max_batch
+        self._lanes = lanes
         self._waiting: deque[_Job] = deque()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="inference")
-        self._drain: asyncio.Task[None] | None = None
+        self._threads = ThreadPoolExecutor(lanes, thread_name_prefix="inference")
+        self._lanes_busy: list[asyncio.Task[None]] = []
+        self._runs_began: list[float] = []
 
     async def infer(self, pixels: Pixels, place: Place) -> Inferred:
         """Return what the model puts out for a photo, ``uint8[S,S,3]``.
@@ -62,13 +69,19 @@ class Batcher:
         place.hold()
         place.call_off = job.answer.cancel
         self._waiting.append(job)
-        if self._drain is None or self._drain.done():
-            self._drain = asyncio.create_task(self._run_what_waits())
+        # By looking at each: a callback of its end may come later than the next photo.
+        self._lanes_busy = [lane for lane in self._lanes_busy if not lane.done()]
+        if len(self._lanes_busy) < self._lanes:
+            self._lanes_busy.append(asyncio.create_task(self._run_what_waits()))
         return await job.answer
 
+    def longest_run(self) -> float:
+        """Return for how many seconds the oldest run under way has lasted; 0 where there is none."""
+        return time.perf_counter() - min(self._runs_began) if self._runs_began else 0.0
+
     def close(self) -> None:
-        """Stop the inference thread once its run has ended."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        """Stop the inference threads once their runs have ended."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _run_what_waits(self) -> None:
         while self._waiting:
@@ -78,7 +91,9 @@ class Batcher:
 
     def _take_batch(self) -> list[_Job]:
         batch: list[_Job] = []
-        while self._waiting and len(batch) < self._max_batch:
+        # A share and no more: what one lane took beyond it would wait here while the others have nothing to do.
+        share = min(self._max_batch, math.ceil(len(self._waiting) / self._lanes))
+        while self._waiting and len(batch) < share:
             job = self._waiting.popleft()
             if job.answer.cancelled():
                 job.place.let_go()
@@ -89,9 +104,10 @@ class Batcher:
 
     async def _run_batch(self, batch: list[_Job]) -> None:
         started = time.perf_counter()
+        self._runs_began.append(started)
         try:
             pixels = [job.pixels for job in batch]
-            outputs = await asyncio.get_running_loop().run_in_executor(self._thread, self._run_together, pixels)
+            outputs = await asyncio.get_running_loop().run_in_executor(self._threads, self._run_together, pixels)
             # Before anyone is answered: with a row too few or too many, no row is known to be anyone's.
             answers = list(zip(batch, outputs, strict=True))
         except Exception as error:
@@ -104,6 +120,7 @@ class Batcher:
                 if not job.answer.done():
                     job.answer.set_result(Inferred(row, started - job.arrived, ran))
         finally:
+            self._runs_began.remove(started)
             for job in batch:
                 job.place.let_go()
 

@@ -14,7 +14,9 @@ FRESH = 5.0
 """Seconds for which an answer is believed, a caller's or a probe's: under load probes cost nothing, and being busy is
 not being broken."""
 PATIENCE = 1.0
-"""Seconds a probe may take; longer means that the inference thread is stuck."""
+"""Seconds a probe may take; longer means that the inference threads are stuck."""
+STUCK = 10.0
+"""Seconds of one inference after which its thread counts as stuck, though others may still answer."""
 
 
 class Readiness:
@@ -40,6 +42,8 @@ class Readiness:
         """
         if self._drain.began:
             raise Draining("The service is being stopped.")
+        if self._predictor.longest_inference() > STUCK:
+            raise NotReady("An inference does not come to an end.")
         try:
             async with asyncio.timeout(PATIENCE), self._probing:
                 if time.monotonic() - self._predictor.last_answer > FRESH:
