@@ -26,8 +26,12 @@ VARIANTS: Mapping[str, Mapping[str, int]] = {
     "no batches": {"FOOD_VISION_MAX_BATCH": 1},
     "at most 8 (default)": {"FOOD_VISION_MAX_BATCH": 8},
     "at most 32": {"FOOD_VISION_MAX_BATCH": 32},
-    "at most 8, one inference thread": {"FOOD_VISION_MAX_BATCH": 8, "FOOD_VISION_INFERENCE_THREADS": 1},
-    "two workers, one thread each": {"WEB_CONCURRENCY": 2, "FOOD_VISION_INFERENCE_THREADS": 1},
+    "at most 8, one lane": {"FOOD_VISION_MAX_BATCH": 8, "FOOD_VISION_INFERENCE_THREADS": 1},
+    "two workers, one lane each": {
+        "WEB_CONCURRENCY": 2,
+        "FOOD_VISION_INFERENCE_THREADS": 1,
+        "FOOD_VISION_DECODE_THREADS": 1,
+    },
 }
 CALLERS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 ROUNDS, SECONDS = 3, 2.0

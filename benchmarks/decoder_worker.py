@@ -20,6 +20,7 @@ from benchmarks.harness.report import machine, table
 from benchmarks.harness.servers import ROOT
 from food_vision.intake.containers import read_container
 from food_vision.intake.decode import REDUCED_SCALE_MARGIN, render
+from food_vision.intake.resampling import Box, resized
 from food_vision.model.bundle import load_bundle
 from food_vision.model.engine import open_engine
 from food_vision.model.scores import Scorer
@@ -145,18 +146,18 @@ def _scale(width: int, height: int, recipe: Preprocessing) -> int:
 
 
 def _resized(pixels: Pixels, recipe: Preprocessing) -> Pixels:
-    """Bring a decoded photo to the model's square as ``intake.decode`` does, all by Pillow."""
-    image, resampling = Image.fromarray(pixels), Image.Resampling[recipe.filter.upper()]
-    box: tuple[float, float, float, float] = (0, 0, *image.size)
+    """Bring a decoded photo to the model's square as ``intake.decode`` does."""
+    image = Image.fromarray(pixels)
+    box: Box = (0, 0, *image.size)
     if recipe.fit == "crop":
         side = min(image.size)
         left, top = ((length - side) / 2 for length in image.size)
         box = (left, top, left + side, top + side)
     if recipe.low_pass is not None:
         sides = (min(recipe.low_pass, round(end - start)) for start, end in ((box[0], box[2]), (box[1], box[3])))
-        image = image.resize((next(sides), next(sides)), resampling, box)
+        image = resized(image, (next(sides), next(sides)), recipe.filter, box)
         box = (0, 0, *image.size)
-    return np.asarray(image.resize((recipe.size, recipe.size), resampling, box))
+    return np.asarray(resized(image, (recipe.size, recipe.size), recipe.filter, box))
 
 
 def _package_megabytes(names: tuple[str, ...]) -> float:

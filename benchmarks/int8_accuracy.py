@@ -29,6 +29,8 @@ HEAD = """\
 class SideBySide:
     """Several graphs asked as one engine: their outputs stand side by side."""
 
+    lanes = 1
+
     def __init__(self, bundle: Bundle, graphs: Sequence[Graph]) -> None:
         self.name = ", ".join(graph.name for graph in graphs)
         threads = usable_processors()

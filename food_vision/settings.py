@@ -111,7 +111,11 @@ class Settings(BaseSettings):
         None, description="A label per line, in the order of the outputs, for weights that have none of their own."
     )
     inference_threads: int = Field(
-        0, ge=0, le=256, description="Threads of one inference; 0 for one per processor that the process may use."
+        0,
+        ge=0,
+        le=256,
+        description="Threads that photos in the model share, all where there is one photo and a part each where there "
+        "are several; 0 for one per processor that the process may use.",
     )
 
     # Fetching
@@ -164,7 +168,7 @@ class Settings(BaseSettings):
     decode_threads: int = Field(
         0, ge=0, le=256, description="Photos decoded at once; 0 for one per processor that the process may use."
     )
-    max_batch: int = Field(8, ge=1, le=256, description="Most photos in one inference.")
+    max_batch: int = Field(8, ge=1, le=256, description="Most photos in one run of the model.")
     queue_limit: int = Field(
         64, ge=1, le=10_000, description="Photos admitted and not yet answered; one more is answered 503."
     )

@@ -22,7 +22,7 @@ from benchmarks.harness.ours import BY_LINK, running_ours
 from benchmarks.harness.photos import write_photos
 from benchmarks.harness.servers import ROOT, Server, ask, running_server
 
-LEAST_THROUGHPUT, WANTED_THROUGHPUT, MOST_MEMORY = 6, 8, 1 / 2
+LEAST_THROUGHPUT, MOST_MEMORY = 8, 1 / 2
 CALLERS, ROUNDS, SECONDS, PHOTOS = 8, 5, 1.5, 8
 
 pytestmark = pytest.mark.skipif(
@@ -88,11 +88,6 @@ def photos_per_second(server: Server, photos: Photos, marks: Iterator[int]) -> f
 
 def test_throughput_is_a_multiple_of_the_tutorials(race: Race) -> None:
     assert times_the_tutorials(race) >= LEAST_THROUGHPUT, (race.ours.rates, race.tutorial.rates)
-
-
-@pytest.mark.xfail(reason="8.3 to 9.6 were measured on a quiet machine; 8 is wanted on all", strict=False)
-def test_throughput_is_what_is_wanted(race: Race) -> None:
-    assert times_the_tutorials(race) >= WANTED_THROUGHPUT, (race.ours.rates, race.tutorial.rates)
 
 
 def times_the_tutorials(race: Race) -> float:

@@ -71,7 +71,7 @@ def test_the_picture_is_bright_where_it_matters() -> None:
 class Spy:
     """Sees a dish in whatever is white; remembers how many photos came together, and which were black."""
 
-    name = "spy"
+    name, lanes = "spy", 1
 
     def __init__(self) -> None:
         self.batches: list[int] = []

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import httpx2
@@ -139,24 +139,29 @@ def workers_of(service: Service) -> float:
 # A thread that is stuck
 
 WEDGE = """
-import pathlib, runpy, sys, time
+import pathlib, runpy, sys, threading, time
 from food_vision.model.litert import LiteRT
-predict, wedge = LiteRT.predict, pathlib.Path(sys.argv[1])
-def stuck(self, batch):
-    while wedge.exists():
-        time.sleep(0.05)
+predict, wedge, stuck = LiteRT.predict, pathlib.Path(sys.argv[1]), threading.Semaphore(int(sys.argv[2]))
+def wedged(self, batch):
+    if wedge.exists() and stuck.acquire(blocking=False):
+        while wedge.exists():
+            time.sleep(0.05)
+        stuck.release()
     return predict(self, batch)
-LiteRT.predict = stuck
+LiteRT.predict = wedged
 sys.argv = ["main.py"]
 runpy.run_path("main.py", run_name="__main__")
 """
 
 
 @contextlib.contextmanager
-def service_with_a_wedge(folder: Path, **settings: str) -> Iterator[tuple[Service, Path]]:
+def service_with_a_wedge(
+    folder: Path, settings: Mapping[str, str] | None = None, lanes: int = 99
+) -> Iterator[tuple[Service, Path]]:
+    """A server in which so many inferences do not end as long as there is a file."""
     wedge = folder / "wedge"
-    command = (sys.executable, "-c", WEDGE, str(wedge))
-    with running_service(folder, settings, command=command) as service:
+    command = (sys.executable, "-c", WEDGE, str(wedge), str(lanes))
+    with running_service(folder, dict(settings or {}), command=command) as service:
         yield service, wedge
 
 
@@ -172,10 +177,26 @@ def test_a_stuck_inference_turns_readiness_off_and_back_on(tmp_path: Path) -> No
         assert figures(service.client)["food_vision_queue_length"] == 0
 
 
+def test_one_lane_that_is_stuck_turns_readiness_off_though_the_other_answers(tmp_path: Path) -> None:
+    with service_with_a_wedge(tmp_path, {"FOOD_VISION_INFERENCE_THREADS": "2"}, lanes=1) as (service, wedge):
+        wedge.touch()
+        caller = threading.Thread(target=lambda: service.client.post("/v1/predict", content=PHOTO, timeout=60))
+        caller.start()
+        assert eventually(lambda: sum_of(figures(service.client), "food_vision_queue_length") == 1)
+        until_noticed = time.monotonic() + 20
+        while service.client.get("/readyz").status_code == 200 and time.monotonic() < until_noticed:
+            assert service.client.post("/v1/predict", content=PHOTO).status_code == 200
+            time.sleep(0.3)
+        assert service.client.get("/readyz").json()["detail"] == "An inference does not come to an end."
+        wedge.unlink()
+        caller.join()
+        assert service.client.get("/readyz").status_code == 200
+
+
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_stuck_inference_does_not_keep_the_server_from_ending(tmp_path: Path, workers: str) -> None:
     settings = {"FOOD_VISION_DRAIN_TIMEOUT": "2", "WEB_CONCURRENCY": workers}
-    with service_with_a_wedge(tmp_path, **settings) as (service, wedge):
+    with service_with_a_wedge(tmp_path, settings) as (service, wedge):
         wedge.touch()
         answers: list[int] = []
         caller = threading.Thread(

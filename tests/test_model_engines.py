@@ -3,6 +3,7 @@
 import dataclasses
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -82,6 +83,21 @@ def test_real_photos_are_recognised(fast: Engine, bundle: Bundle) -> None:
         bundle.metadata.classes[i] == path.parent.name for i, path in zip(logits.argmax(axis=1), paths, strict=True)
     ]
     assert np.mean(right) > 0.6
+
+
+def test_lanes_answer_as_one_alone_does(bundle: Bundle, photos: Pixels) -> None:
+    engine = open_engine(bundle, Settings(engine="fast", inference_threads=3))
+    assert engine.lanes == 3
+    alone = engine.predict(photos[:3])
+    with ThreadPoolExecutor(engine.lanes) as threads:
+        asked = [threads.submit(engine.predict, photos[place % 3][np.newaxis]) for place in range(30)]
+        for place, answer in enumerate(asked):
+            np.testing.assert_array_equal(answer.result()[0], alone[place % 3])
+
+
+@pytest.mark.parametrize(("threads", "lanes"), [(1, 1), (2, 2), (5, 4), (64, 4)])
+def test_lanes_are_few(bundle: Bundle, threads: int, lanes: int) -> None:
+    assert open_engine(bundle, Settings(engine="fast", inference_threads=threads)).lanes == lanes
 
 
 def with_lead(bundle: Bundle, below: float) -> Engine:

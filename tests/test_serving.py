@@ -179,6 +179,64 @@ def test_photos_that_wait_together_run_together_and_each_gets_its_own_answer() -
     asyncio.run(scenario())
 
 
+def test_lanes_run_side_by_side_and_share_what_waits() -> None:
+    async def scenario() -> None:
+        engine, admission = SlowEngine(), Admission(20)
+        batcher = Batcher(engine.predict, max_batch=4, lanes=2)
+
+        async def ask(value: int) -> float:
+            with admission.place() as place:
+                return float((await batcher.infer(pixels(value), place)).outputs[0])
+
+        first = [asyncio.create_task(ask(value)) for value in (1, 2)]
+        await until(lambda: len(engine.batches) == 2)
+        others = [asyncio.create_task(ask(value)) for value in range(3, 8)]
+        await asyncio.sleep(0.02)
+        assert sorted(engine.batches) == [[1], [2]], "there are two lanes, and both are taken"
+        engine.go_on.set()
+        assert await asyncio.gather(*first, *others) == [1, 2, 3, 4, 5, 6, 7]
+        assert sorted(engine.batches[2:4]) == [[3, 4, 5], [6]], "five wait for two lanes: three, and half of the rest"
+        await until(lambda: admission.taken == 0)
+
+    asyncio.run(scenario())
+
+
+def test_a_photo_that_comes_as_a_lane_falls_idle_is_not_forgotten() -> None:
+    """Its lane was still counted as busy, and no other was there to take it: it waited for ever."""
+
+    async def scenario() -> None:
+        admission = Admission(2)
+        batcher = Batcher(lambda batch: np.ones((len(batch), 1), np.float32), max_batch=1)
+        with admission.place() as place:
+            async with asyncio.timeout(10):
+                for _ in range(300):
+                    await batcher.infer(pixels(1), place)
+
+    asyncio.run(scenario())
+
+
+def test_the_longest_run_is_the_oldest_under_way() -> None:
+    async def scenario() -> None:
+        engine, admission = SlowEngine(), Admission(20)
+        batcher = Batcher(engine.predict, max_batch=1, lanes=2)
+        assert batcher.longest_run() == 0
+
+        async def ask(value: int) -> None:
+            with admission.place() as place:
+                await batcher.infer(pixels(value), place)
+
+        first = asyncio.create_task(ask(1))
+        await asyncio.sleep(0.05)
+        second = asyncio.create_task(ask(2))
+        await until(lambda: len(engine.batches) == 2)
+        assert 0.04 < batcher.longest_run() < 9
+        engine.go_on.set()
+        await asyncio.gather(first, second)
+        assert batcher.longest_run() == 0
+
+    asyncio.run(scenario())
+
+
 def test_work_whose_caller_has_gone_is_not_started() -> None:
     async def scenario() -> None:
         engine, admission = SlowEngine(), Admission(20)

@@ -43,7 +43,7 @@ class Eye:
         mirrored_below: Look at mirror images too where the network is not sure, as the server does.
     """
 
-    name = "eye"
+    name, lanes = "eye", 1
 
     def __init__(
         self, weights: Path, recipe: Preprocessing, data: Path, kept: Path, *, mirrored_below: float = 0.0

@@ -5,8 +5,8 @@
 Each server is installed into a virtual environment of its own (3 GB in all, under ``runs/benchmarks``), and then they
 take turns, round after round, so that whatever else the machine does meets all of them alike: started, asked for photos
 of 640 x 480 that lie on a host on loopback, no link twice, by one caller and by eight, stopped. All run the same
-weights; the frameworks run our engine and our decoder. Writes docs/benchmarks.md and its figures; ``--short`` is one
-round of seconds, and writes nothing. Ten minutes once all are installed.
+weights; the frameworks run our engine, and our recipe by Pillow. Writes docs/benchmarks.md and its figures; ``--short``
+is one round of seconds, and writes nothing. A quarter of an hour once all are installed.
 """
 
 import argparse

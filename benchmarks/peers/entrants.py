@@ -13,7 +13,7 @@ JSON = "application/json"
 BY_FORM = "multipart/form-data; boundary=photo"
 PROCESSORS = str(len(os.sched_getaffinity(0)))
 INSIDE = pinned("ai-edge-litert", "numpy", "pillow", "pydantic-settings")
-"""What our decoder and engine need."""
+"""What our engine needs, and our recipe by Pillow; without cykooz-resizer our decoder resizes by Pillow."""
 MLSERVER = {
     "MLSERVER_HOST": "127.0.0.1",
     "MLSERVER_HTTP_PORT": "{port}",
@@ -76,6 +76,13 @@ def entrants(uploads: Sequence[Path]) -> list[Entrant]:
             Request("/predict", JSON, '{"image_link": "{link}"}'),
         ),
         Entrant(
+            "litserve-resizing",
+            "LitServe, with our resizing too",
+            ("litserve==0.2.19", *INSIDE, *pinned("cykooz-resizer")),
+            ("{python}", "-m", "benchmarks.peers.litserve_server", "{port}", PROCESSORS, "1"),
+            Request("/predict", JSON, '{"image_link": "{link}"}'),
+        ),
+        Entrant(
             "bentoml",
             "BentoML",
             ("bentoml==1.4.39", *INSIDE),
@@ -110,7 +117,9 @@ def entrants(uploads: Sequence[Path]) -> list[Entrant]:
 
 def _ours(name: str, label: str, request: Request, settings: Mapping[str, str]) -> Entrant:
     allowed = {"FOOD_VISION_ALLOW_NETWORKS": "127.0.0.0/8", "PORT": "{port}"}
-    requirements = ("-r", "requirements.txt")
+    # Line by line, so that another line makes another environment.
+    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    requirements = [line for line in lines if not line.startswith("#")]
     return Entrant(name, label, requirements, ("{python}", "main.py"), request, allowed | dict(settings))
 
 

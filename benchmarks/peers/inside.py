@@ -1,4 +1,4 @@
-"""What every serving framework gets inside: our decoder and our fast engine, and a photo fetched by its link.
+"""What every serving framework gets inside: our fast engine, our recipe by Pillow, and a photo fetched by its link.
 
 No more than that: no limits, no guard against links into private networks, no queue bounds and no figures, as in the
 examples of their documentation. A photo takes one connection, as ours does.

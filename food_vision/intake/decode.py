@@ -23,6 +23,7 @@ from food_vision.intake import webp
 from food_vision.intake.containers import Container, read_container
 from food_vision.intake.formats import Format
 from food_vision.intake.memory import LIGHT, MemoryBudget
+from food_vision.intake.resampling import Box, resized
 from food_vision.intake.webp_codes import codes_of
 from food_vision.preprocessing import Preprocessing
 
@@ -37,8 +38,6 @@ BLOCK_BYTES: Final = 1 << 18
 BLOCKS_KEPT: Final = 16
 """Pillow takes memory in blocks of so many bytes, and keeps so many of them, 4 MB in all, for the next photo. They have
 twice ``server.MMAP_THRESHOLD_BYTES``: no whole one is below that, and what is not kept goes back to the system."""
-
-Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,11 +229,10 @@ def _scaled(box: Box, scale: float) -> Box:
 
 def _to_square(image: Image.Image, box: Box, recipe: Preprocessing) -> Image.Image:
     image, box = _opaque(image, box)
-    resampling = Image.Resampling[recipe.filter.upper()]
     if recipe.low_pass is not None:
-        image = image.resize(_at_most(box, recipe.low_pass), resampling, box)
+        image = resized(image, _at_most(box, recipe.low_pass), recipe.filter, box)
         box = (0, 0, *image.size)
-    return image.resize((recipe.size, recipe.size), resampling, box)
+    return resized(image, (recipe.size, recipe.size), recipe.filter, box)
 
 
 def _at_most(box: Box, side: int) -> tuple[int, int]:

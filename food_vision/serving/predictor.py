@@ -92,7 +92,7 @@ class Predictor:
         engine: The model itself.
         limits: What a photo may be like.
         decode_threads: Photos decoded at once.
-        max_batch: Most photos in one inference.
+        max_batch: Most photos in one run of the model.
         queue_limit: Photos inside at once, waiting ones included.
         crowded_limit: The same while callers are being refused; 0 for half as many as decoders, one at least.
         queue_bytes: Bytes of their files, all together.
