@@ -49,8 +49,6 @@ class Batcher:
     """
 
     def __init__(self, run: Callable[[Pixels], Outputs], max_batch: int, lanes: int = 1) -> None:
-        self.at_once = max_batch * lanes
-        """Photos that can be inside without one of them waiting for another's run."""
         self._run = run
         self._max_batch = max_batch
         self._lanes = lanes

@@ -128,6 +128,7 @@ class Predictor:
         self._explanations, self._explaining = Admission(explain_limit), asyncio.Lock()
         self._decoders = ThreadPoolExecutor(decode_threads, thread_name_prefix="decode", initializer=step_back)
         self._engine = engine
+        self._max_batch = max_batch
         self._batcher = Batcher(self._run, max_batch, engine.lanes)
         self._cache: ResponseCache[_Known] = ResponseCache(cache_bytes)
         self._metrics = metrics or Metrics()
@@ -222,9 +223,9 @@ class Predictor:
         return decoded, answer, inferred.outputs
 
     async def _infer_all(self, photos: Iterator[NDArray[np.uint8]], place: Place) -> NDArray[np.float32]:
-        """Return the outputs of many, ``float32[N, outputs]``; no more wait at a time than go in at once."""
+        """Return the outputs of many, ``float32[N, outputs]``; no more wait at a time than go into one batch."""
         rows: list[Inferred] = []
-        while chunk := list(islice(photos, self._batcher.at_once)):
+        while chunk := list(islice(photos, self._max_batch)):
             rows += await asyncio.gather(*(self._batcher.infer(pixels, place) for pixels in chunk))
         return np.stack([row.outputs for row in rows])
 
