@@ -161,7 +161,8 @@ def test_it_serves_from_any_folder(tmp_path: Path, origin: Origin, command: Sequ
 
 
 def test_two_workers_hold_one_model_each(tmp_path: Path, origin: Origin) -> None:
-    with running_service(tmp_path, LOOPBACK | {"WEB_CONCURRENCY": "2"}) as service:
+    one_lane = {"FOOD_VISION_INFERENCE_THREADS": "1"}
+    with running_service(tmp_path, LOOPBACK | one_lane | {"WEB_CONCURRENCY": "2"}) as service:
         assert service.ask(origin.url("/photo.jpg")).status_code == 200
         assert eventually(lambda: [model_mappings(child) for child in children(service.process.pid)] == [1, 1], 30)
         assert model_mappings(service.process.pid) == 0, "the process that only watches the others needs no model"
