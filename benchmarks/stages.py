@@ -25,7 +25,8 @@ from benchmarks.harness.photos import write_photos
 from benchmarks.harness.report import machine, table, write_section
 from benchmarks.harness.servers import ROOT, Server, ask_once
 from food_vision.intake.containers import Container, read_container
-from food_vision.intake.decode import REDUCED_SCALE_MARGIN, render
+from food_vision.intake.decode import REDUCED_SCALE_MARGIN
+from food_vision.intake.resampling import resized
 from food_vision.model.bundle import load_bundle
 from food_vision.preprocessing import Preprocessing
 
@@ -88,21 +89,33 @@ def _ask(server: Server, photos: Photos, number: int, turn: int) -> dict[str, fl
 
 def _outside(data: bytes, repeats: int) -> Outside:
     recipe, container = load_bundle(ROOT / "food-vision-model.h5").preprocessing, read_container(data)
-    jpeg_only = _milliseconds(lambda: _decode_only(container, recipe), repeats)
-    both = _milliseconds(lambda: render(container, recipe), repeats)
-    walk = _milliseconds(lambda: read_container(data), repeats)
-    return Outside(walk, jpeg_only, both - jpeg_only, _milliseconds(lambda: hashlib.sha256(data).hexdigest(), repeats))
+    image = _decoded(container, recipe)
+    return Outside(
+        walk=_milliseconds(lambda: read_container(data), repeats),
+        jpeg=_milliseconds(lambda: _decoded(container, recipe), repeats),
+        resize=_milliseconds(lambda: _to_square(image, recipe), repeats),
+        sha256=_milliseconds(lambda: hashlib.sha256(data).hexdigest(), repeats),
+    )
 
 
-def _decode_only(container: Container, recipe: Preprocessing) -> None:
+def _decoded(container: Container, recipe: Preprocessing) -> Image.Image:
     needed = round(REDUCED_SCALE_MARGIN * (recipe.low_pass or recipe.size))
     with Image.open(BytesIO(container.body), formats=(container.format,)) as image:
         image.draft(None, (needed, needed))
         image.load()
+        return image
+
+
+def _to_square(image: Image.Image, recipe: Preprocessing) -> None:
+    side = min(image.size)
+    left, top = ((length - side) // 2 for length in image.size)
+    low = min(recipe.low_pass or side, side)
+    reduced = resized(image, (low, low), recipe.filter, (left, top, left + side, top + side))
+    resized(reduced, (recipe.size, recipe.size), recipe.filter, (0, 0, low, low))
 
 
 def _milliseconds(work: Callable[[], object], repeats: int) -> float:
-    """Return the best of some times: parts are told apart by subtraction, which noise would turn into nonsense."""
+    """Return the best of some times: parts are told apart, which noise would turn into nonsense."""
     times = []
     for _ in range(repeats):
         started = time.perf_counter()

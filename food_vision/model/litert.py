@@ -69,6 +69,7 @@ class LiteRT:
     def _opened(bundle: Bundle, threads: int) -> Interpreter:
         interpreter = Interpreter(model_path=str(bundle.derived), num_threads=threads)
         interpreter.allocate_tensors()
+        interpreter.invoke()  # What it takes is taken now: 8 MB when many come at once would look like a leak.
         return interpreter
 
 
