@@ -24,7 +24,7 @@ from benchmarks.harness.photos import enlarged, write_photos
 from benchmarks.harness.report import machine, table, write_section
 from benchmarks.harness.servers import ROOT
 from food_vision.intake import resampling
-from food_vision.intake.decode import PhotoLimits, decode, prepare_pillow
+from food_vision.intake.decode import PhotoLimits, decode, prepare_pillow, to_square
 from food_vision.model.bundle import load_bundle
 from food_vision.model.engine import Engine, open_engine
 from food_vision.preprocessing import Preprocessing
@@ -150,8 +150,7 @@ def pillow_alone() -> Iterator[None]:
 
 
 def _by_us(image: Image.Image) -> Image.Image:
-    low = resampling.resized(image, (min(LOW_PASS, image.width),) * 2, "bicubic", (0, 0, *image.size))
-    return resampling.resized(low, (SIDE, SIDE), "bicubic", (0, 0, *low.size))
+    return to_square(image, (0, 0, *image.size), Preprocessing(size=SIDE, low_pass=LOW_PASS))
 
 
 def _by_pillow(image: Image.Image) -> Image.Image:

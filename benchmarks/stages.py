@@ -25,8 +25,7 @@ from benchmarks.harness.photos import write_photos
 from benchmarks.harness.report import machine, table, write_section
 from benchmarks.harness.servers import ROOT, Server, ask_once
 from food_vision.intake.containers import Container, read_container
-from food_vision.intake.decode import REDUCED_SCALE_MARGIN
-from food_vision.intake.resampling import resized
+from food_vision.intake.decode import REDUCED_SCALE_MARGIN, to_square
 from food_vision.model.bundle import load_bundle
 from food_vision.preprocessing import Preprocessing
 
@@ -90,10 +89,13 @@ def _ask(server: Server, photos: Photos, number: int, turn: int) -> dict[str, fl
 def _outside(data: bytes, repeats: int) -> Outside:
     recipe, container = load_bundle(ROOT / "food-vision-model.h5").preprocessing, read_container(data)
     image = _decoded(container, recipe)
+    side = min(image.size)
+    left, top = ((length - side) // 2 for length in image.size)
+    box = (left, top, left + side, top + side)
     return Outside(
         walk=_milliseconds(lambda: read_container(data), repeats),
         jpeg=_milliseconds(lambda: _decoded(container, recipe), repeats),
-        resize=_milliseconds(lambda: _to_square(image, recipe), repeats),
+        resize=_milliseconds(lambda: to_square(image, box, recipe), repeats),
         sha256=_milliseconds(lambda: hashlib.sha256(data).hexdigest(), repeats),
     )
 
@@ -104,14 +106,6 @@ def _decoded(container: Container, recipe: Preprocessing) -> Image.Image:
         image.draft(None, (needed, needed))
         image.load()
         return image
-
-
-def _to_square(image: Image.Image, recipe: Preprocessing) -> None:
-    side = min(image.size)
-    left, top = ((length - side) // 2 for length in image.size)
-    low = min(recipe.low_pass or side, side)
-    reduced = resized(image, (low, low), recipe.filter, (left, top, left + side, top + side))
-    resized(reduced, (recipe.size, recipe.size), recipe.filter, (0, 0, low, low))
 
 
 def _milliseconds(work: Callable[[], object], repeats: int) -> float:

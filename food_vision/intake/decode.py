@@ -136,7 +136,7 @@ def render(
         picture = webp.decoded(container.body, image) if is_still and webp.IS_THERE else image
         scale = _reduce_while_decoding(image, recipe, margin)
         box = _stored_box(container, recipe)
-        square = _to_square(picture, _scaled(box, scale), recipe)
+        square = to_square(picture, _scaled(box, scale), recipe)
     square = _upright(square, container.orientation)
     return np.asarray(square if square.mode == "RGB" else square.convert("RGB"))  # it would copy what is RGB already
 
@@ -227,7 +227,8 @@ def _scaled(box: Box, scale: float) -> Box:
     return left / scale, top / scale, right / scale, bottom / scale
 
 
-def _to_square(image: Image.Image, box: Box, recipe: Preprocessing) -> Image.Image:
+def to_square(image: Image.Image, box: Box, recipe: Preprocessing) -> Image.Image:
+    """Return a part of a picture as the model sees it, ``L``, ``RGB`` or ``RGBX``."""
     image, box = _opaque(image, box)
     if recipe.low_pass is not None:
         image = resized(image, _at_most(box, recipe.low_pass), recipe.filter, box)
