@@ -68,20 +68,8 @@ def entrants(uploads: Sequence[Path]) -> list[Entrant]:
             by_link,
             {"KERAS_HOME": "{folder}", "TF_CPP_MIN_LOG_LEVEL": "2", "CUDA_VISIBLE_DEVICES": ""},
         ),
-        Entrant(
-            "litserve",
-            "LitServe",
-            ("litserve==0.2.19", *INSIDE),
-            ("{python}", "-m", "benchmarks.peers.litserve_server", "{port}", PROCESSORS, "1"),
-            Request("/predict", JSON, '{"image_link": "{link}"}'),
-        ),
-        Entrant(
-            "litserve-resizing",
-            "LitServe, with our resizing too",
-            ("litserve==0.2.19", *INSIDE, *pinned("cykooz-resizer")),
-            ("{python}", "-m", "benchmarks.peers.litserve_server", "{port}", PROCESSORS, "1"),
-            Request("/predict", JSON, '{"image_link": "{link}"}'),
-        ),
+        _litserve("litserve", "LitServe"),
+        _litserve("litserve-resizing", "LitServe, with our resizing too", *pinned("cykooz-resizer")),
         Entrant(
             "bentoml",
             "BentoML",
@@ -113,6 +101,12 @@ def entrants(uploads: Sequence[Path]) -> list[Entrant]:
             _write_mlserver_settings,
         ),
     ]
+
+
+def _litserve(name: str, label: str, *more: str) -> Entrant:
+    command = ("{python}", "-m", "benchmarks.peers.litserve_server", "{port}", PROCESSORS, "1")
+    request = Request("/predict", JSON, '{"image_link": "{link}"}')
+    return Entrant(name, label, ("litserve==0.2.19", *INSIDE, *more), command, request)
 
 
 def _ours(name: str, label: str, request: Request, settings: Mapping[str, str]) -> Entrant:
