@@ -12,7 +12,7 @@ ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 # A router goes on sending for a moment after it was told that an instance ends.
 ENV FOOD_VISION_DRAIN_DELAY=2
 WORKDIR /app
-COPY LICENSE main.py food-vision-model.h5 food-vision-model.tflite ./
+COPY LICENSE main.py food-vision-model.h5 food-vision-model.onnx ./
 COPY food_vision ./food_vision
 # A number, so that platforms can check that it is not root. Any other user works too: nothing is written at run time,
 # but figures into /tmp where there are several workers.

@@ -28,7 +28,7 @@ def main() -> None:
     rounds = parser.parse_args().rounds
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        sizes = {backbone: export(backbone, folder / f"{backbone}.tflite") for backbone in get_args(Backbone)}
+        sizes = {backbone: export(backbone, folder / f"{backbone}.onnx") for backbone in get_args(Backbone)}
         photos = folder / "photos.npy"
         np.save(photos, sample_photos(1))
         print(HEAD)
@@ -44,17 +44,17 @@ def export(backbone: Backbone, path: Path) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from food_vision.model.keras import logits_model  # TensorFlow, which only this process may hold
     from training.backbone import SIDE, build
-    from training.export import tflite
+    from training.export import graph_in_floats
 
     model = build(backbone=backbone)
-    path.write_bytes(tflite(logits_model(model), SIDE))
+    path.write_bytes(graph_in_floats(logits_model(model), SIDE))
     return int(model.count_params())
 
 
 def race(folder: Path, photos: Path, threads: int, rounds: int) -> dict[Backbone, list[float]]:
     """Return milliseconds per photo of each network, measured in turn."""
     workers = {
-        backbone: Worker(Entrant(backbone, "litert", "tflite", ()), folder / f"{backbone}.tflite", threads)
+        backbone: Worker(Entrant(backbone, "onnxruntime", "onnx", ()), folder / f"{backbone}.onnx", threads)
         for backbone in get_args(Backbone)
     }
     times: dict[Backbone, list[float]] = {backbone: [] for backbone in workers}
@@ -68,7 +68,7 @@ def race(folder: Path, photos: Path, threads: int, rounds: int) -> dict[Backbone
 
 def _row(backbone: str, folder: Path, threads: int, parameters: int, times: list[float]) -> str:
     median, late = np.median(times), np.percentile(times, 95)
-    size = (folder / f"{backbone}.tflite").stat().st_size / 1e6
+    size = (folder / f"{backbone}.onnx").stat().st_size / 1e6
     cells = [backbone, str(threads), f"{parameters / 1e6:.2f}", f"{size:.1f}", f"{median:.2f}", f"{late:.2f}"]
     return f"| {' | '.join(cells)} |"
 

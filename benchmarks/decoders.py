@@ -18,7 +18,7 @@ from benchmarks.harness.servers import ROOT
 from benchmarks.peers.environments import environment, pinned
 
 REQUIREMENTS = ("simplejpeg==1.9.0", "opencv-python-headless==5.0.0.93", "pyvips[binary]==3.2.0")
-INSIDE = pinned("ai-edge-litert", "numpy", "pillow", "cykooz-resizer", "pydantic-settings")
+INSIDE = pinned("onnxruntime", "numpy", "pillow", "cykooz-resizer", "pydantic-settings")
 SHORT = 100
 
 

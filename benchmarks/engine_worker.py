@@ -51,14 +51,24 @@ def openvino(path: Path, threads: int) -> Predict:
     return lambda photos: np.asarray(request.infer([photos])[0])
 
 
+def openvino_single(path: Path, threads: int) -> Predict:
+    """OpenVINO, a batch photo by photo."""
+    return _one_by_one(openvino(path, threads))
+
+
 def onnxruntime(path: Path, threads: int) -> Predict:
-    """ONNX Runtime, its own choice of memory arena."""
-    return _onnxruntime(path, threads, arena=True)
+    """ONNX Runtime as it comes."""
+    return _onnxruntime(path, threads, arena=True, spin=True)
 
 
 def onnxruntime_lean(path: Path, threads: int) -> Predict:
     """ONNX Runtime without its memory arena and without threads that spin while they wait."""
-    return _onnxruntime(path, threads, arena=False)
+    return _onnxruntime(path, threads, arena=False, spin=False)
+
+
+def onnxruntime_single(path: Path, threads: int) -> Predict:
+    """ONNX Runtime as the server has it, a batch photo by photo."""
+    return _one_by_one(_onnxruntime(path, threads, arena=True, spin=False))
 
 
 def litert(path: Path, threads: int) -> Predict:
@@ -79,8 +89,7 @@ def litert(path: Path, threads: int) -> Predict:
 
 def litert_single(path: Path, threads: int) -> Predict:
     """LiteRT with XNNPACK, a batch photo by photo."""
-    predict = litert(path, threads)
-    return lambda photos: np.concatenate([predict(photo[np.newaxis]) for photo in photos])
+    return _one_by_one(litert(path, threads))
 
 
 def keras(path: Path, threads: int) -> Predict:
@@ -94,12 +103,16 @@ def keras(path: Path, threads: int) -> Predict:
     return lambda photos: np.asarray(graph(photos))
 
 
-def _onnxruntime(path: Path, threads: int, *, arena: bool) -> Predict:
+def _one_by_one(predict: Predict) -> Predict:
+    return lambda photos: np.concatenate([predict(photo[np.newaxis]) for photo in photos])
+
+
+def _onnxruntime(path: Path, threads: int, *, arena: bool, spin: bool) -> Predict:
     module = importlib.import_module("onnxruntime")
     options = module.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.enable_cpu_mem_arena = arena
-    options.add_session_config_entry("session.intra_op.allow_spinning", "1" if arena else "0")
+    options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spin else "0")
     session = module.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     return lambda photos: np.asarray(session.run(None, {"photo": photos})[0])
 
@@ -123,8 +136,10 @@ def _answer(figures: dict[str, Any]) -> None:
 
 ENGINES: dict[str, Callable[[Path, int], Predict]] = {
     "openvino": openvino,
+    "openvino-single": openvino_single,
     "onnxruntime": onnxruntime,
     "onnxruntime-lean": onnxruntime_lean,
+    "onnxruntime-single": onnxruntime_single,
     "litert": litert,
     "litert-single": litert_single,
     "keras": keras,

@@ -1,11 +1,15 @@
-"""Which engine runs the network fastest, and in how little memory: ``python -m benchmarks.engines [WEIGHTS.h5]``.
+"""Which engine runs the network fastest, and in how little memory: ``python -m benchmarks.engines [--int8] [FILE.h5]``.
+
+In floats, or with ``--int8`` in eight bits: there each engine has a file for single photos by its own quantizer, with
+ranges from a few made-up photos, which does for times and not for answers.
 
 Every engine gets the same Keras weights, lives in a process of its own and is asked for a few inferences in turn, round
 after round, so that whatever else the machine does meets all of them alike. Figures are milliseconds per call; read the
 ratios. Expected on 2 vCPU AMD EPYC with AVX-512 VNNI: the table in
-docs/decisions/001-fast-engine.md. About three minutes. Needs `pip install openvino onnxruntime onnx tf2onnx`.
+docs/decisions/001-fast-engine.md and 017-onnx-runtime.md. About three minutes. Needs `pip install -e ".[bench]"`.
 """
 
+import argparse
 import json
 import subprocess
 import sys
@@ -36,6 +40,13 @@ ENTRANTS = (
     Entrant("LiteRT", "litert", "tflite", ("ai_edge_litert",)),
     Entrant("LiteRT, photo by photo", "litert-single", "tflite", ("ai_edge_litert",)),
     Entrant("Keras on TensorFlow", "keras", "h5", ("tensorflow", "keras")),
+)
+
+
+IN_EIGHT_BITS = (
+    Entrant("OpenVINO", "openvino-single", "onnx", ("openvino",)),
+    Entrant("ONNX Runtime", "onnxruntime-single", "onnx", ("onnxruntime",)),
+    Entrant("LiteRT", "litert-single", "tflite", ("ai_edge_litert",)),
 )
 
 
@@ -79,25 +90,32 @@ class Worker:
 
 def main() -> None:
     """Convert, measure with one and two threads, print."""
-    weights = Path(sys.argv[1] if len(sys.argv) > 1 else "food-vision-model.h5")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("weights", type=Path, nargs="?", default=Path("food-vision-model.h5"))
+    parser.add_argument("--int8", action="store_true", help="compare in eight bits")
+    arguments = parser.parse_args()
+    entrants = IN_EIGHT_BITS if arguments.int8 else ENTRANTS
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        paths, photos, expected = _prepare(weights, folder)
+        paths, photos, expected = _prepare(arguments.weights, folder, in_eight_bits=arguments.int8)
         print(_HEAD)
         for threads in (1, 2):
-            workers = [Worker(entrant, paths[entrant.file], threads) for entrant in ENTRANTS]
+            workers = [Worker(entrant, paths[entrant.file], threads) for entrant in entrants]
             _race(workers, photos)
             for worker in workers:
                 print(_row(worker, photos, expected), flush=True)
                 worker.close()
 
 
-def _prepare(weights: Path, folder: Path) -> tuple[dict[str, Path], Path, np.ndarray]:
-    from benchmarks.conversions import convert  # TensorFlow, which only this process may hold
+def _prepare(weights: Path, folder: Path, *, in_eight_bits: bool) -> tuple[dict[str, Path], Path, np.ndarray]:
+    from benchmarks import conversions  # TensorFlow, which only this process may hold
 
-    paths = convert(weights, folder)
-    photos = folder / "photos.npy"
-    np.save(photos, sample_photos(max(BATCHES)))
+    samples, photos = sample_photos(max(BATCHES)), folder / "photos.npy"
+    np.save(photos, samples)
+    if in_eight_bits:
+        paths = conversions.convert_in_eight_bits(weights, folder, samples)
+    else:
+        paths = conversions.convert(weights, folder)
     keras = Worker(ENTRANTS[-1], weights, 1)
     expected = np.array(keras.ask(do="logits", photos=str(photos), batch=max(BATCHES))["logits"])
     keras.close()

@@ -1,11 +1,11 @@
 """What eight bits cost and bring: ``python -m benchmarks.int8 [accuracy|speed|streams] [--test] [--short]``.
 
-Without a part's name all three. Accuracy: ways to make the numbers smaller, each on the same photos by the server's own
+Without a part's name all three. Accuracy: eight bits made in two ways, on the same photos by the server's own
 decoder, against floats: on held-out photos, to choose; with ``--test`` on ``sharp/test`` and every fifth tile of
 ``food64/test``, the last look. Speed: milliseconds and memory of the same graphs, each in a process of its own and
 asked in turn, and the share of the processor's peak (``benchmarks.peak``). Streams: one process with two threads
 against two with one. Expected on 2 vCPU AMD EPYC with AVX-512 VNNI: docs/decisions/011-int8.md; ten minutes, of which
-``--short`` takes one. Needs `pip install ai-edge-quantizer`.
+``--short`` takes one.
 """
 
 import argparse

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.quantised import FLOATS, IN_DETAIL, Graph
+from benchmarks.quantised import FLOATS, Graph
 from food_vision.model.bundle import Bundle, load_bundle
 from food_vision.model.engine import Batch, Outputs
-from food_vision.model.litert import LiteRT
+from food_vision.model.onnx_runtime import OnnxRuntime
 from food_vision.model.scores import probabilities
 from food_vision.processors import usable_processors
 from training.data import Sample, held_out, sharp, sharpest, tiles
@@ -34,7 +34,7 @@ class SideBySide:
     def __init__(self, bundle: Bundle, graphs: Sequence[Graph]) -> None:
         self.name = ", ".join(graph.name for graph in graphs)
         threads = usable_processors()
-        self._engines = [LiteRT(dataclasses.replace(bundle, derived=graph.path), threads) for graph in graphs]
+        self._engines = [OnnxRuntime(dataclasses.replace(bundle, derived=graph.path), threads) for graph in graphs]
 
     def predict(self, batch: Batch) -> Outputs:
         """Return ``float32[N, graphs * outputs]``."""
@@ -54,15 +54,14 @@ def sets(data: Path, ids: Path, *, test: bool, short: bool) -> Sets:
 
 
 def print_tables(weights: Path, graphs: Sequence[Graph], chosen: Sets) -> None:
-    """Ask and print; on many photos only those that are looked at in detail."""
+    """Ask and print."""
     bundle = load_bundle(weights)
     classes, temperature = len(bundle.metadata.classes), bundle.metadata.temperature
     for name, samples in chosen.items():
-        asked = [graph for graph in graphs if graph.name in IN_DETAIL or name == "held out"]
-        found = np.split(run(SideBySide(bundle, asked), bundle.preprocessing, samples), len(asked), axis=1)
+        found = np.split(run(SideBySide(bundle, graphs), bundle.preprocessing, samples), len(graphs), axis=1)
         logits = [outputs[:, :classes] for outputs in found]
         print(f"\n{name}: {len(samples):,} photos\n\n{HEAD}")
-        for graph, answers in zip(asked, logits, strict=True):
+        for graph, answers in zip(graphs, logits, strict=True):
             print(_row(graph, answers, logits[0], labels_of(samples), temperature), flush=True)
 
 

@@ -82,7 +82,7 @@ def _busy(team: Sequence[Worker], photos: Path) -> tuple[float, list[float]]:
 
 
 def _worker(stack: ExitStack, graph: Graph, threads: int) -> Worker:
-    worker = Worker(Entrant(graph.name, "litert-single", "tflite", ("ai_edge_litert",)), graph.path, threads)
+    worker = Worker(Entrant(graph.name, "onnxruntime-single", "onnx", ("onnxruntime",)), graph.path, threads)
     stack.callback(worker.close)
     return worker
 

@@ -166,7 +166,7 @@ def answer(dish: str = "ramen", **changes: object) -> dict[str, Any]:
         "food": True,
         "food_score": 0.998,
         "photo": {"width": 320, "height": 240, "format": "JPEG", "sha256": "0" * 64},
-        "model": {"name": "food-vision", "version": "1.3.0"},
+        "model": {"name": "food-vision", "version": "1.3.1"},
         "timings_ms": {"fetch": 0.0, "decode": 6.1, "queue": 0.1, "inference": 2.9},
         **changes,
     }

@@ -17,7 +17,7 @@ PREDICTION: dict[str, Any] = {
     "food": True,
     "food_score": 0.998,
     "photo": {"width": 64, "height": 48, "format": "JPEG", "sha256": "0" * 64},
-    "model": {"name": "food-vision", "version": "1.3.0"},
+    "model": {"name": "food-vision", "version": "1.3.1"},
     "timings_ms": {"fetch": 0.0, "decode": 1.0, "queue": 0.0, "inference": 3.0},
     "not known yet": "to this client",
 }

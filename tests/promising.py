@@ -1,15 +1,13 @@
 """The shipped model with constants of our own choosing in its label."""
 
-import io
-import zipfile
 from pathlib import Path
 
 from food_vision.model.bundle import (
-    LABEL_FILE,
-    Label,
     Logistic,
     NotFood,
     PredictionSet,
+    graph_of,
+    read_label,
     write_derived,
 )
 from tests.service import ROOT
@@ -22,10 +20,8 @@ def promising_model(folder: Path, promises: bool = True) -> Path:
     """
     weights, shipped = folder / "model.h5", ROOT / "food-vision-model.h5"
     weights.symlink_to(shipped)
-    data = shipped.with_suffix(".tflite").read_bytes()
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        graph = data[: archive.infolist()[0].header_offset]
-        label = Label.model_validate_json(archive.read(LABEL_FILE))
+    data = shipped.with_suffix(".onnx").read_bytes()
+    graph, label = graph_of(data), read_label(data, shipped.with_suffix(".onnx"), shipped)
     chance = Logistic(slope=10, midpoint=0.5)
     constants = {
         "prediction_set": PredictionSet(coverage=0.95, threshold=0.01) if promises else None,
@@ -34,13 +30,13 @@ def promising_model(folder: Path, promises: bool = True) -> Path:
     metadata = label.metadata.model_copy(update=constants)
     if not promises:
         graph = _without_probe(shipped, metadata.preprocessing.size)
-    write_derived(weights.with_suffix(".tflite"), graph, label.weights_sha256, label.outputs, metadata)
+    write_derived(weights.with_suffix(".onnx"), graph, label.weights_sha256, label.outputs, metadata)
     return weights
 
 
 def _without_probe(weights: Path, side: int) -> bytes:
     """Return the graph of the dishes' logits alone."""
     from food_vision.model.keras import load_keras, logits_model
-    from training.export import tflite
+    from training.export import graph_in_floats
 
-    return tflite(logits_model(load_keras(weights)), side)
+    return graph_in_floats(logits_model(load_keras(weights)), side)

@@ -330,7 +330,7 @@ def test_ctrl_c_ends_cleanly(origin: Origin, to: str) -> None:
     [
         pytest.param("_pydantic_core", id="reading its packages"),
         pytest.param("_multiarray_umath", id="reading numpy"),
-        pytest.param("_pywrap_litert", id="loading the model"),
+        pytest.param("onnxruntime_pybind11_state", id="loading the model"),
     ],
 )
 def test_ctrl_c_ends_cleanly_from_the_beginning(folder: Path, library: str) -> None:
@@ -417,7 +417,7 @@ def test_help_needs_next_to_nothing() -> None:
     outcome = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
     )
-    heavy = {"numpy", "PIL", "fastapi", "uvicorn", "httpx2", "ai_edge_litert", "pydantic_settings", "rich.console"}
+    heavy = {"numpy", "PIL", "fastapi", "uvicorn", "httpx2", "onnxruntime", "pydantic_settings", "rich.console"}
     assert heavy & set(outcome.stdout.split()) == set()
     assert "predict" in run("--help").stdout
 
@@ -451,7 +451,7 @@ def test_export_makes_ones_own_model_ready_to_use(tmp_path: Path) -> None:
     keras.Sequential(layers).save(weights)
     (tmp_path / "labels.txt").write_text("hot_dog\nnot_hot_dog\n")
     outcome = CliRunner().invoke(app, ["export", str(weights), "--labels", str(tmp_path / "labels.txt")])
-    assert (outcome.exit_code, outcome.stdout.splitlines()[-1]) == (0, str(weights.with_suffix(".tflite")))
+    assert (outcome.exit_code, outcome.stdout.splitlines()[-1]) == (0, str(weights.with_suffix(".onnx")))
     assert run("labels", settings={"FOOD_VISION_MODEL": str(weights)}).stdout == "hot dog\nnot hot dog\n"
 
 

@@ -71,7 +71,7 @@ def test_it_predicts_from_another_folder(command: Path, tmp_path: Path) -> None:
 
 
 def test_a_model_in_the_folder_is_found(command: Path, tmp_path: Path) -> None:
-    for path in (MODEL, MODEL.with_suffix(".tflite")):
+    for path in (MODEL, MODEL.with_suffix(".onnx")):
         (tmp_path / path.name).symlink_to(path)
     outcome = run(command, "labels", cwd=tmp_path)
     assert len(outcome.stdout.splitlines()) == 101

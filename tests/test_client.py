@@ -65,7 +65,7 @@ def test_an_answer_is_read_into_types(ask: Ask) -> None:
     assert [(item.dish, item.score) for item in prediction.predictions] == [("ramen", 0.9341), ("pho", 0.0312)]
     assert prediction.prediction_set == ("ramen",)
     assert prediction.photo.width == 64
-    assert prediction.model.version == "1.3.0"
+    assert prediction.model.version == "1.3.1"
     with pytest.raises(AttributeError):
         prediction.dish = "pho"  # type: ignore[misc]
 

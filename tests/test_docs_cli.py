@@ -44,7 +44,7 @@ def folder(tmp_path: Path) -> Path:
     shutil.copy(PHOTOS / RAMEN, tmp_path / "photos" / "ramen.jpg")
     shutil.copy(PHOTOS / PIZZA, tmp_path / "photos" / "pizza.jpg")
     (tmp_path / "photos" / "notes.jpg").write_text("no photo")
-    for name in ("food-vision-model.h5", "food-vision-model.tflite"):
+    for name in ("food-vision-model.h5", "food-vision-model.onnx"):
         (tmp_path / name).symlink_to(ROOT / name)
     command = tmp_path / "food-vision"
     command.write_text(f'#!/bin/sh\nexec {sys.executable} -m food_vision "$@"\n')

@@ -99,7 +99,7 @@ def predictor(spy: Spy, explain_limit: int = 16) -> Predictor:
     metadata = Metadata(
         name="m", version="1", classes=("a", "b"), display_names=("a", "b"), preprocessing=recipe, not_food=rule
     )
-    bundle = Bundle(Path("m.h5"), Path("m.tflite"), "0" * 64, metadata)
+    bundle = Bundle(Path("m.h5"), Path("m.onnx"), "0" * 64, metadata)
     return Predictor(
         bundle, spy, PhotoLimits(), decode_threads=1, max_batch=4, queue_limit=8, explain_limit=explain_limit
     )

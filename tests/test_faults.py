@@ -24,7 +24,7 @@ from tests.test_server import children, open_files, start
 
 PHOTO = photo("JPEG", 512, 384)
 SEVERAL = {"WEB_CONCURRENCY": "2"}
-MODEL = ("food-vision-model.h5", "food-vision-model.tflite")
+MODEL = ("food-vision-model.h5", "food-vision-model.onnx")
 
 
 class Load:
@@ -140,15 +140,15 @@ def workers_of(service: Service) -> float:
 
 WEDGE = """
 import pathlib, runpy, sys, threading, time
-from food_vision.model.litert import LiteRT
-predict, wedge, stuck = LiteRT.predict, pathlib.Path(sys.argv[1]), threading.Semaphore(int(sys.argv[2]))
+from food_vision.model.onnx_runtime import OnnxRuntime
+predict, wedge, stuck = OnnxRuntime.predict, pathlib.Path(sys.argv[1]), threading.Semaphore(int(sys.argv[2]))
 def wedged(self, batch):
     if wedge.exists() and stuck.acquire(blocking=False):
         while wedge.exists():
             time.sleep(0.05)
         stuck.release()
     return predict(self, batch)
-LiteRT.predict = wedged
+OnnxRuntime.predict = wedged
 sys.argv = ["main.py"]
 runpy.run_path("main.py", run_name="__main__")
 """
@@ -360,7 +360,7 @@ def cut(model: Path) -> None:
 
 
 def cut_derived(model: Path) -> None:
-    cut(model.with_suffix(".tflite"))
+    cut(model.with_suffix(".onnx"))
 
 
 def empty(model: Path) -> None:
@@ -368,7 +368,7 @@ def empty(model: Path) -> None:
 
 
 def empty_derived(model: Path) -> None:
-    empty(model.with_suffix(".tflite"))
+    empty(model.with_suffix(".onnx"))
 
 
 def remove(model: Path) -> None:
@@ -376,7 +376,7 @@ def remove(model: Path) -> None:
 
 
 def remove_derived(model: Path) -> None:
-    remove(model.with_suffix(".tflite"))
+    remove(model.with_suffix(".onnx"))
 
 
 def replace_by_another(model: Path) -> None:
@@ -387,7 +387,7 @@ def replace_by_another(model: Path) -> None:
 
 
 def change_derived(model: Path) -> None:
-    replace_by_another(model.with_suffix(".tflite"))
+    replace_by_another(model.with_suffix(".onnx"))
 
 
 def replace_by_photo(model: Path) -> None:
@@ -395,7 +395,7 @@ def replace_by_photo(model: Path) -> None:
 
 
 def replace_derived_by_photo(model: Path) -> None:
-    replace_by_photo(model.with_suffix(".tflite"))
+    replace_by_photo(model.with_suffix(".onnx"))
 
 
 def make_folder(model: Path) -> None:

@@ -23,7 +23,7 @@ MENDED = "`python -m training.export "
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     """A copy of the shipped model, free to be damaged."""
-    for suffix in (".h5", ".tflite"):
+    for suffix in (".h5", ".onnx"):
         shutil.copy(ROOT / f"food-vision-model{suffix}", tmp_path / f"other{suffix}")
     return tmp_path / "other.h5"
 
@@ -36,7 +36,7 @@ def test_the_shipped_model_is_whole() -> None:
 
 
 def test_a_model_of_another_name_is_found_beside_its_derived_file(model: Path) -> None:
-    assert load_bundle(model).derived == model.with_suffix(".tflite")
+    assert load_bundle(model).derived == model.with_suffix(".onnx")
 
 
 def test_all_that_is_known_of_the_shipped_model_travels_in_both_files() -> None:
@@ -62,7 +62,7 @@ def other_constants(weights: Path) -> None:
 
 def another_models_graph(weights: Path) -> None:
     sha256 = hashlib.sha256(b"another model").hexdigest()
-    write_derived(weights.with_suffix(".tflite"), b"graph", sha256, 2, METADATA)
+    write_derived(weights.with_suffix(".onnx"), b"graph", sha256, 2, METADATA)
 
 
 def cut_weights(weights: Path) -> None:
@@ -70,37 +70,37 @@ def cut_weights(weights: Path) -> None:
 
 
 def cut_graph(weights: Path) -> None:
-    derived = weights.with_suffix(".tflite")
+    derived = weights.with_suffix(".onnx")
     derived.write_bytes(derived.read_bytes()[:1_000_000])
 
 
 def flipped_bit(weights: Path) -> None:
-    derived = weights.with_suffix(".tflite")
+    derived = weights.with_suffix(".onnx")
     data = bytearray(derived.read_bytes())
     data[len(data) // 2] ^= 1
     derived.write_bytes(data)
 
 
 def text_instead(weights: Path) -> None:
-    weights.with_suffix(".tflite").write_text("404: not found", encoding="utf-8")
+    weights.with_suffix(".onnx").write_text("404: not found", encoding="utf-8")
 
 
 def too_few_labels(weights: Path) -> None:
     sha256 = hashlib.sha256(weights.read_bytes()).hexdigest()
-    write_derived(weights.with_suffix(".tflite"), b"graph", sha256, 101, METADATA)
+    write_derived(weights.with_suffix(".onnx"), b"graph", sha256, 101, METADATA)
 
 
 @pytest.mark.parametrize(
     ("harm", "sentence"),
     [
         pytest.param(Path.unlink, "other.h5 is missing; set FOOD_VISION_MODEL", id="no weights"),
-        pytest.param(lambda w: w.with_suffix(".tflite").unlink(), "other.tflite is missing", id="no derived file"),
+        pytest.param(lambda w: w.with_suffix(".onnx").unlink(), "other.onnx is missing", id="no derived file"),
         pytest.param(other_weights, "was made from other weights", id="other weights"),
         pytest.param(other_constants, "was made from other weights", id="constants changed in the weights alone"),
         pytest.param(another_models_graph, "was made from other weights", id="another model's derived file"),
         pytest.param(cut_weights, "was made from other weights", id="weights cut short"),
-        pytest.param(cut_graph, "other.tflite is damaged", id="derived file cut short"),
-        pytest.param(flipped_bit, "other.tflite is damaged", id="one bit flipped"),
+        pytest.param(cut_graph, "other.onnx is damaged", id="derived file cut short"),
+        pytest.param(flipped_bit, "other.onnx is damaged", id="one bit flipped"),
         pytest.param(text_instead, "is damaged or no file of ours", id="a text file"),
         pytest.param(too_few_labels, "has 101 outputs but 2 labels", id="too few labels"),
     ],
@@ -117,16 +117,16 @@ def test_refused_in_one_sentence(model: Path, harm: Callable[[Path], None], sent
 
 def test_a_graph_that_is_none_is_refused(model: Path) -> None:
     sha256 = hashlib.sha256(model.read_bytes()).hexdigest()
-    write_derived(model.with_suffix(".tflite"), b"no graph at all", sha256, 2, METADATA)
-    with pytest.raises(StartupError, match=r"cannot run .*other\.tflite"):
+    write_derived(model.with_suffix(".onnx"), b"no graph at all", sha256, 2, METADATA)
+    with pytest.raises(StartupError, match=r"cannot run .*other\.onnx"):
         open_engine(load_bundle(model), Settings())
 
 
 def test_labels_that_do_not_fit_the_graph_are_refused(model: Path) -> None:
     # The label lies about the outputs: only the engine can tell.
-    graph = model.with_suffix(".tflite").read_bytes()
+    graph = model.with_suffix(".onnx").read_bytes()
     sha256 = hashlib.sha256(model.read_bytes()).hexdigest()
-    write_derived(model.with_suffix(".tflite"), graph, sha256, 2, METADATA)
+    write_derived(model.with_suffix(".onnx"), graph, sha256, 2, METADATA)
     with pytest.raises(StartupError, match="has 102 outputs but 2 labels"):  # 101 dishes and the probe
         open_engine(load_bundle(model), Settings())
 

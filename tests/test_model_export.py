@@ -188,7 +188,7 @@ def test_a_probe_that_is_not_the_models_is_refused(
     with_probe_rule(path, weights)
     with pytest.raises(StartupError, match=sentence):
         export(path)
-    assert not path.with_suffix(".tflite").exists()
+    assert not path.with_suffix(".onnx").exists()
 
 
 def test_a_graph_without_the_probe_that_its_label_names_is_refused(
@@ -239,7 +239,7 @@ def test_what_is_no_classifier_is_refused(
     path = saved(build(layers), tmp_path)
     with pytest.raises(StartupError, match=sentence):
         export(path, tmp_path / "labels.txt")
-    assert not path.with_suffix(".tflite").exists()
+    assert not path.with_suffix(".onnx").exists()
 
 
 def test_labels_must_be_given_and_must_fit(layers: Any, tmp_path: Path) -> None:  # noqa: ANN401

@@ -25,7 +25,7 @@ def scorer(
         not_food=not_food,
         prediction_set=prediction_set,
     )
-    return Scorer(Bundle(Path("three.h5"), Path("three.tflite"), "0" * 64, metadata))
+    return Scorer(Bundle(Path("three.h5"), Path("three.onnx"), "0" * 64, metadata))
 
 
 @pytest.mark.parametrize(

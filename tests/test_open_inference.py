@@ -66,7 +66,7 @@ def test_health(client: InferenceServerClient) -> None:
     assert client.is_server_live()
     assert client.is_server_ready()
     assert client.is_model_ready(MODEL)
-    assert client.is_model_ready(MODEL, "1.3.0")
+    assert client.is_model_ready(MODEL, "1.3.1")
     assert not client.is_model_ready("other")
     assert not client.is_model_ready(MODEL, "0.9")
 
@@ -93,7 +93,7 @@ def test_photos_give_calibrated_scores(client: InferenceServerClient, binary_in:
     outputs = [InferRequestedOutput("scores", binary_data=binary_out)]
     result = client.infer(MODEL, [photos_input(PHOTOS, binary=binary_in)], outputs=outputs, request_id="order 66 ü")
     assert result.get_response()["id"] == "order 66 ü"
-    assert (result.get_response()["model_name"], result.get_response()["model_version"]) == (MODEL, "1.3.0")
+    assert (result.get_response()["model_name"], result.get_response()["model_version"]) == (MODEL, "1.3.1")
     rows = scores(result)
     assert rows.shape == (3, 101)
     assert rows.dtype == np.float32
@@ -158,7 +158,7 @@ def test_classification(client: InferenceServerClient, bundle: Bundle, binary: b
 
 
 def test_as_many_photos_as_are_taken(client: InferenceServerClient) -> None:
-    rows = scores(client.infer(MODEL, [photos_input([PHOTOS[0], PHOTOS[2]] * 16)], model_version="1.3.0"))
+    rows = scores(client.infer(MODEL, [photos_input([PHOTOS[0], PHOTOS[2]] * 16)], model_version="1.3.1"))
     assert np.array_equal(rows[0::2], np.repeat(rows[:1], 16, axis=0))
     assert np.array_equal(rows[1::2], np.repeat(rows[1:2], 16, axis=0))
 

@@ -1,9 +1,12 @@
 """The fast engine's file in eight bits: near the floats, told from them, and made of photos that judge nothing."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
+import onnxruntime
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
@@ -69,13 +72,21 @@ def test_eight_bits_say_about_the_same(weights: Path, model: Any, photos: Pixels
 
 
 def test_the_convolutions_hold_bytes(weights: Path, photos: Pixels) -> None:
-    from ai_edge_litert.interpreter import Interpreter
+    graph = onnx.load(exported(weights, photos)).graph
+    kernels = {tuple(one.dims): one.data_type for one in graph.initializer if len(one.dims) == 4}
+    assert kernels == dict.fromkeys([(WIDTH, 3, 3, 3), (WIDTH, 1, 3, 3), (WIDTH, WIDTH, 1, 1)], onnx.TensorProto.INT8)
+    assert [one.type.tensor_type.elem_type for one in graph.input] == [onnx.TensorProto.UINT8]
+    assert [one.type.tensor_type.elem_type for one in graph.output] == [onnx.TensorProto.FLOAT]
 
-    interpreter = Interpreter(model_path=str(exported(weights, photos)))
-    tensors = interpreter.get_tensor_details()
-    assert {one["dtype"] for one in tensors if one["shape"].tolist() == [1, 3, 3, WIDTH]} == {np.int8}
-    assert interpreter.get_input_details()[0]["dtype"] is np.uint8
-    assert interpreter.get_output_details()[0]["dtype"] is np.float32
+
+def test_what_is_between_convolutions_is_bytes_too(weights: Path, photos: Pixels) -> None:
+    """As the engine runs it: whatever lies between is done in integers, and a clipping is but the end of a range."""
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(weights.with_name("optimized.onnx"))
+    onnxruntime.InferenceSession(exported(weights, photos), options, providers=["CPUExecutionProvider"])
+    operations = Counter(node.op_type for node in onnx.load(options.optimized_model_filepath).graph.node)
+    assert (operations["QLinearConv"], operations["QLinearAdd"]) == (3, 1)
+    assert (operations["Conv"] + operations["Clip"], operations["QuantizeLinear"]) == (0, 1)
 
 
 def test_the_precision_is_told(weights: Path, photos: Pixels) -> None:

@@ -257,7 +257,7 @@ def test_labels_are_sent_once(service: Service) -> None:
 def test_the_model_says_what_it_is(service: Service) -> None:
     about = service.client.get("/v1/model").json()
     assert (about["name"], about["classes"], about["input_size"]) == ("food-vision", 101, 224)
-    assert about["engine"].startswith("LiteRT")
+    assert about["engine"].startswith("ONNX Runtime")
     assert len(about["sha256"]) == 64
     assert about["coverage"] == 0.95
     assert all(row["low"] <= row["value"] <= row["high"] for row in about["accuracy"])

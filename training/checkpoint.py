@@ -63,7 +63,7 @@ def first_metadata(kind: Backbone) -> Metadata:
     """Return what is known of a model of this backbone before anything is measured."""
     return Metadata(
         name="food-vision",
-        version="1.3.0",
+        version="1.3.1",
         classes=CLASSES,
         display_names=tuple(name.replace("_", " ") for name in CLASSES),
         preprocessing=Preprocessing(fit="crop", filter="bicubic", low_pass=160),  # docs/decisions/002-resize.md

@@ -8,13 +8,13 @@ nothing tells food from the rest. With ``--int8`` the file computes in eight bit
 import argparse
 import hashlib
 import sys
-import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import keras
 import tensorflow as tf
+import tf2onnx
 
 from food_vision.errors import StartupError
 from food_vision.model.bundle import SUFFIX, Metadata, graph_of, load_bundle, write_derived
@@ -27,6 +27,8 @@ from training.quantise import Pixels, in_eight_bits, photos_for_ranges
 from training.rounding import round_kernels
 
 Ranges = Callable[[Preprocessing], Pixels]
+OPSET = 18
+"""The version of ONNX's operators; what it is written in must not be newer than what the fast engine reads."""
 
 
 def main() -> None:
@@ -37,7 +39,7 @@ def main() -> None:
     parser.add_argument("--int8", action="store_true", help="compute in eight bits; needs the photos")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--held-out", type=Path, default=Path("../shared/model/held-out.txt"))
-    parser.add_argument("--out", type=Path, help="the file to write (the weights' name with .tflite)")
+    parser.add_argument("--out", type=Path, help="the file to write (the weights' name with .onnx)")
     arguments = parser.parse_args()
     try:
         ranges = _ranges(arguments) if arguments.int8 else None
@@ -71,11 +73,11 @@ def export(
     sha256 = hashlib.sha256(weights.read_bytes()).hexdigest()
     body = network(model, weights, metadata)
     if ranges is None:
-        write_derived(derived, tflite(body, side), sha256, outputs, metadata)
+        write_derived(derived, graph_in_floats(body, side), sha256, outputs, metadata)
     else:
         photos = ranges(metadata.preprocessing)
         round_kernels(body, photos)
-        write_derived(derived, in_eight_bits(tflite(body, side), photos), sha256, outputs, metadata, "int8")
+        write_derived(derived, in_eight_bits(graph_in_floats(body, side), photos), sha256, outputs, metadata, "int8")
     return derived
 
 
@@ -95,14 +97,18 @@ def relabel(weights: Path, metadata: Metadata) -> None:
     write_derived(bundle.derived, graph, sha256, len(metadata.classes), metadata, bundle.precision)
 
 
-def tflite(body: keras.Model, side: int, batch: int | None = 1) -> bytes:
-    """Convert a model of RGB photos ``float32[N, side, side, 3]``; the result takes ``uint8[batch, side, side, 3]``."""
-    photo = keras.Input((side, side, 3), batch_size=batch, dtype="uint8", name="photo")
+def graph_in_floats(body: keras.Model, side: int) -> bytes:
+    """Convert a model of RGB photos ``float32[N, side, side, 3]`` to ONNX.
+
+    The result takes ``photo``, ``uint8[1, side, side, 3]``. Not more at once: where a size is not known before, memory
+    cannot be planned, and a photo takes longer.
+    """
+    photo = keras.Input((side, side, 3), batch_size=1, dtype="uint8", name="photo")
     network = keras.Model(photo, body(keras.ops.cast(photo, "float32")))
-    # By way of a SavedModel on disk: converting the Keras object prints a page of what it saved where.
-    with tempfile.TemporaryDirectory() as folder:
-        network.export(folder, verbose=False)
-        return bytes(tf.lite.TFLiteConverter.from_saved_model(folder).convert())
+    takes = [tf.TensorSpec(photo.shape, tf.uint8, name="photo")]
+    function = tf.function(lambda photo: network(photo, training=False), input_signature=takes)
+    model, _ = tf2onnx.convert.from_function(function, input_signature=takes, opset=OPSET)
+    return bytes(model.SerializeToString(deterministic=True))
 
 
 def _ranges(arguments: argparse.Namespace) -> Ranges:

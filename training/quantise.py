@@ -6,24 +6,27 @@ and logits and the score of food keep their own scales. ``python -m training.exp
 file this way. What it costs and brings: docs/decisions/011-int8.md, ``python -m benchmarks.int8``.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import onnx
 from numpy.typing import NDArray
+from onnxruntime import InferenceSession
+from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
+from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from food_vision.errors import StartupError
 from food_vision.intake.decode import decode
 from food_vision.preprocessing import Preprocessing
 from training.data import read_ids, sharp, tiles
 
 Pixels = NDArray[np.uint8]
-Ranges = dict[str, dict[str, NDArray[np.float32]]]
-BITS = 8
-INTEGER = ("CONV_2D", "DEPTHWISE_CONV_2D", "ADD")
-NOT_RESCALING = r"^(?!.*rescaling).*$"
-"""By Keras' name for the layer: its addition is the only one before the first convolution."""
+Range = tuple[float, float]
+CLIPS = ("Clip", "Relu")
+"""What the range of a convolution's output makes superfluous."""
 SHARP, SMALL = 2, 1
 """Photos of every class: as many sharp ones and as many tiles."""
 HELD = 0.9
@@ -32,26 +35,31 @@ SEED = 1
 
 
 def in_eight_bits(graph: bytes, photos: Pixels) -> bytes:
-    """Return a LiteRT graph whose convolutions and additions compute in integers.
+    """Return an ONNX graph whose convolutions and additions compute in integers.
 
     Args:
         graph: In floats, for one photo ``uint8[1, S, S, 3]``.
         photos: ``uint8[N, S, S, 3]``; a tensor's range holds the extremes of nine photos in ten.
-
-    Raises:
-        StartupError: when the package that does it is not installed.
     """
-    try:  # late: whoever stays with floats needs no such package
-        from ai_edge_quantizer.qtyping import TFLOperationName
-        from ai_edge_quantizer.quantizer import Quantizer
-    except ImportError as error:
-        raise StartupError(f"Eight bits need a package ({error.name}): `pip install ai-edge-quantizer`.") from error
-    work = Quantizer(graph)
-    for name in INTEGER:
-        operation = TFLOperationName(name)
-        work.add_static_config(NOT_RESCALING, operation, activation_num_bits=BITS, weight_num_bits=BITS)
-    names = work.calibrate({"serving_default": [{"photo": photos[:1]}]})
-    return bytes(work.quantize(_ranges(graph, names, photos), enable_progress_report=False).quantized_model)
+    with tempfile.TemporaryDirectory() as name:
+        plain, folded, integer = (Path(name) / f"{kind}.onnx" for kind in ("plain", "folded", "integer"))
+        plain.write_bytes(graph)
+        # Batch norm goes into the convolutions before it, where ranges and kernels are looked at.
+        quant_pre_process(plain, folded, skip_symbolic_shape=True)
+        model = onnx.load(folded)
+        nodes = _in_integers(model.graph)
+        quantize_static(
+            folded,
+            integer,
+            _One(photos),
+            op_types_to_quantize=["Conv", "Add", *CLIPS],
+            nodes_to_quantize=[node.name for node in nodes],
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            extra_options={"TensorQuantOverrides": _as_told(_ranges(model, nodes, photos))},
+        )
+        return integer.read_bytes()
 
 
 def photos_for_ranges(data: Path, held_out: Path, recipe: Preprocessing) -> Pixels:
@@ -71,34 +79,57 @@ def photos_for_ranges(data: Path, held_out: Path, recipe: Preprocessing) -> Pixe
         return np.stack(list(pool.map(lambda place: decode(samples[place].data, recipe).pixels, mixed)))
 
 
-def _ranges(graph: bytes, names: Iterable[str], photos: Pixels) -> Ranges:
-    """Return for each named tensor the least and the greatest value that it is to hold.
+class _One(CalibrationDataReader):  # type: ignore[misc]  # the library has no types
+    """One photo, for a quantizer that wants to look at some itself though all ranges are told."""
 
-    The quantizer's own way, a moving average of the extremes, cuts off what half of the photos have, and so much of it
-    that logits moved by a third more (docs/decisions/011-int8.md).
+    def __init__(self, photos: Pixels) -> None:
+        self._left = iter([{"photo": photos[:1]}])
+
+    def get_next(self) -> dict[str, Pixels] | None:
+        return next(self._left, None)
+
+
+def _in_integers(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
+    """Return the convolutions, and the additions and clippings between them; a constant is added to pixels only."""
+    constants = {constant.name for constant in graph.initializer}
+    return [
+        node
+        for node in graph.node
+        if node.op_type in ("Conv", *CLIPS) or (node.op_type == "Add" and constants.isdisjoint(node.input))
+    ]
+
+
+def _ranges(model: onnx.ModelProto, nodes: Sequence[onnx.NodeProto], photos: Pixels) -> dict[str, Range]:
+    """Return for each tensor the least and the greatest value that it is to hold.
+
+    The quantizers' own ways, averages or extremes of all photos, cut off what half of the photos have or give room to
+    what one has; logits moved by up to a third more (docs/decisions/011-int8.md).
     """
-    from ai_edge_litert.interpreter import Interpreter
+    names = sorted({name for node in nodes for name in (*_activations(node), node.output[0])})
+    # A graph tells what is in it if that is named among its outputs.
+    seen = onnx.ModelProto()
+    seen.CopyFrom(model)
+    seen.graph.output.extend(map(onnx.helper.make_empty_tensor_value_info, names))
+    session = InferenceSession(seen.SerializeToString(), providers=["CPUExecutionProvider"])
+    extremes = [
+        [(values.min(), values.max()) for values in session.run(names, {"photo": photo[np.newaxis]})]
+        for photo in photos
+    ]
+    low, high = np.moveaxis(np.array(extremes, np.float32), -1, 0)
+    ends = zip(np.quantile(low, 1 - HELD, axis=0), np.quantile(high, HELD, axis=0), strict=True)
+    return dict(zip(names, ends, strict=True))
 
-    interpreter = Interpreter(model_content=graph, experimental_preserve_all_tensors=True)
-    interpreter.allocate_tensors()
-    photo = interpreter.get_input_details()[0]["index"]
-    places = {tensor["name"]: tensor["index"] for tensor in interpreter.get_tensor_details()}
-    extremes: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
-    for pixels in photos:
-        interpreter.set_tensor(photo, pixels[np.newaxis])
-        interpreter.invoke()
-        for name, found in extremes.items():
-            values = interpreter.get_tensor(places[name])
-            found.append((values.min(), values.max()))
-    ends = {name: np.array(found, np.float32) for name, found in extremes.items()}
+
+def _activations(node: onnx.NodeProto) -> list[str]:
+    return list(node.input if node.op_type == "Add" else node.input[:1])
+
+
+def _as_told(ranges: Mapping[str, Range]) -> dict[str, list[dict[str, Any]]]:
+    """Return ranges as the quantizer takes them; zero, of which paddings are made, has to be in each."""
     return {
-        name: {"min": _end(np.quantile(low, 1 - HELD)), "max": _end(np.quantile(high, HELD))}
-        for name, (low, high) in ((name, found.T) for name, found in ends.items())
+        name: [{"rmin": np.float32(min(low, 0)), "rmax": np.float32(max(high, 0))}]
+        for name, (low, high) in ranges.items()
     }
-
-
-def _end(value: float) -> NDArray[np.float32]:
-    return np.full((1, 1, 1, 1), value, np.float32)
 
 
 def _drawn(ids: Mapping[str, Sequence[str]], count: int, held: frozenset[str]) -> Iterator[str]:

@@ -12,7 +12,7 @@ from benchmarks.peers.environments import pinned
 JSON = "application/json"
 BY_FORM = "multipart/form-data; boundary=photo"
 PROCESSORS = str(len(os.sched_getaffinity(0)))
-INSIDE = pinned("ai-edge-litert", "numpy", "pillow", "pydantic-settings")
+INSIDE = pinned("onnxruntime", "numpy", "pillow", "pydantic-settings")
 """What our engine needs, and our recipe by Pillow; without cykooz-resizer our decoder resizes by Pillow."""
 MLSERVER = {
     "MLSERVER_HOST": "127.0.0.1",

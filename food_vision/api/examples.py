@@ -99,7 +99,7 @@ PREDICTION: dict[str, Any] = {
     "food": True,
     "food_score": 0.998,
     "photo": {"width": 4032, "height": 3024, "format": "JPEG", "sha256": "9f86d081" * 8},
-    "model": {"name": "food-vision", "version": "1.3.0"},
+    "model": {"name": "food-vision", "version": "1.3.1"},
     "timings_ms": {"fetch": 41.2, "decode": 6.1, "queue": 0.1, "inference": 2.9},
 }
 EXPLAINED: dict[str, Any] = {

@@ -90,7 +90,7 @@ REQUEST_EXAMPLE = {
 }
 ANSWER_EXAMPLE = {
     "model_name": "food-vision",
-    "model_version": "1.3.0",
+    "model_version": "1.3.1",
     "id": "42",
     "outputs": [
         {

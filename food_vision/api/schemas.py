@@ -44,7 +44,7 @@ class ModelVersion(BaseModel):
     """Which model answered."""
 
     name: str = Field(examples=["food-vision"])
-    version: str = Field(examples=["1.3.0"])
+    version: str = Field(examples=["1.3.1"])
 
 
 class StageTimings(BaseModel):
@@ -151,9 +151,9 @@ class About(BaseModel):
     """What the model is, and how good."""
 
     name: str = Field(examples=["food-vision"])
-    version: str = Field(examples=["1.3.0"])
+    version: str = Field(examples=["1.3.1"])
     sha256: str = Field(description="Of the file with the weights.")
-    engine: str = Field(examples=["LiteRT 2.3.0"])
+    engine: str = Field(examples=["ONNX Runtime 1.32.0, INT8"])
     classes: int = Field(ge=2)
     input_size: int = Field(description="Side of the square that the model sees, in pixels.")
     preprocessing: Preprocessing

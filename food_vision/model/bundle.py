@@ -1,17 +1,15 @@
 """What belongs to the weights besides the weights: labels, recipe, constants, and the graph that the fast engine runs.
 
-    food-vision-model.h5        the weights: a Keras file, the source of truth, expected to be there
-    food-vision-model.tflite    derived from it by ``python -m training.export``: the graph that the fast engine runs,
-                                and behind it a zip archive with one file, ``food_vision.json``: the label
+    food-vision-model.h5      the weights: a Keras file, the source of truth, expected to be there
+    food-vision-model.onnx    derived from it by ``python -m training.export``: the graph that the fast engine runs, and
+                              among its ``metadata_props``, as ONNX calls them, ``food_vision.json``: the label
 
 The label holds the metadata and the SHA-256 of both the weights and the graph, so that files which do not belong
 together, or were cut short on the way, are noticed at start and never answer wrongly.
 """
 
 import hashlib
-import io
 import json
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -21,8 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from food_vision.errors import StartupError
 from food_vision.preprocessing import Preprocessing
 
-SUFFIX = ".tflite"
-LABEL_FILE = "food_vision.json"
+SUFFIX = ".onnx"
 EXPORT = "python -m training.export"
 Precision = Literal["float32", "int8"]
 """What the fast engine computes in."""
@@ -155,7 +152,7 @@ class Metadata(_Frozen):
 
 
 class Label(_Frozen):
-    """What stands in the derived file's archive: the metadata and which files it belongs to.
+    """What stands behind the graph in the derived file: the metadata and which files it belongs to.
 
     Attributes:
         outputs: How many dishes the Keras file knows.
@@ -244,11 +241,8 @@ def write_derived(
         precision=precision,
         metadata=metadata,
     )
-    # Behind a flat buffer its readers look at nothing, and an archive is read from its end.
-    archive = io.BytesIO()
-    with zipfile.ZipFile(archive, "w") as file:
-        file.writestr(zipfile.ZipInfo(LABEL_FILE), label.model_dump_json(indent=1))
-    path.write_bytes(graph + archive.getvalue())
+    # What comes behind a protocol buffer is read as more of its fields: to every reader of ONNX this is a property.
+    path.write_bytes(graph + _PROPERTY + _counted(_NAME + _counted(label.model_dump_json(indent=1).encode())))
 
 
 def read_label(data: bytes, derived: Path, weights: Path) -> Label:
@@ -257,23 +251,41 @@ def read_label(data: bytes, derived: Path, weights: Path) -> Label:
     Raises:
         StartupError: when there is none, or the graph is damaged.
     """
+    graph, text = _parted(data)
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            label = Label.model_validate(json.loads(archive.read(LABEL_FILE)))
+        label = Label.model_validate(json.loads(text))
     except ValidationError as error:
         where = ".".join(map(str, error.errors()[0]["loc"]))
         raise StartupError(f"{derived} has a label of another format ({where}); {_remedy(weights)}") from error
-    except (zipfile.BadZipFile, LookupError, ValueError, NotImplementedError) as error:
+    except ValueError as error:
         raise StartupError(f"{derived} is damaged or no file of ours; {_remedy(weights)}") from error
-    if hashlib.sha256(graph_of(data)).hexdigest() != label.graph_sha256:
+    if hashlib.sha256(graph).hexdigest() != label.graph_sha256:
         raise StartupError(f"{derived} is damaged; {_remedy(weights)}")
     return label
 
 
 def graph_of(data: bytes) -> bytes:
     """Return the graph that stands before the label in a derived file."""
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        return data[: archive.infolist()[0].header_offset]
+    return _parted(data)[0]
+
+
+_PROPERTY = b"\x72"
+"""Field 14 of ONNX's ModelProto, ``metadata_props``; in it are 1, the key, and 2, the value."""
+_NAME = b"\x0a\x10food_vision.json\x12"
+_COUNT = 5
+"""Bytes in which a length is written, whatever it is."""
+
+
+def _counted(data: bytes) -> bytes:
+    """Return data behind its length, seven bits a byte as protocol buffers have it."""
+    sevens = [len(data) >> 7 * place & 0x7F for place in range(_COUNT)]
+    return bytes([0x80 | seven for seven in sevens[:-1]] + sevens[-1:]) + data
+
+
+def _parted(data: bytes) -> tuple[bytes, bytes]:
+    """Return graph and label; no label where there is none."""
+    before, _, label = data.rpartition(_NAME)
+    return before[: -len(_PROPERTY) - _COUNT], label[_COUNT:]
 
 
 def _read(path: Path, remedy: str) -> bytes:

@@ -20,7 +20,7 @@ class Engine(Protocol):
     """Runs the network; alike from outside whatever is inside."""
 
     name: str
-    """What it is and in which version, such as ``LiteRT 2.3.0``."""
+    """What it is and in which version, such as ``ONNX Runtime 1.32.0``."""
     lanes: int
     """So many threads may ask at the same time."""
 
@@ -97,6 +97,6 @@ def _open(bundle: Bundle, kind: str, threads: int) -> Engine:
 
 
 _ENGINES = {
-    "fast": ("food_vision.model.litert", "ai-edge-litert"),
+    "fast": ("food_vision.model.onnx_runtime", "onnxruntime"),
     "keras": ("food_vision.model.keras", "tensorflow-cpu"),
 }

@@ -59,7 +59,7 @@ def _speed(name: str, entrant: Entrant, taken: list[float], photos: int) -> Spee
 
 @contextmanager
 def _runner(weights: Path, entrant: Entrant, pixels: Pixels) -> Iterator[Connection]:
-    # Spawned, not forked: TensorFlow and LiteRT have threads of their own, which a fork would not bring along.
+    # Spawned, not forked: TensorFlow and ONNX Runtime have threads of their own, which a fork would not bring along.
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_run, args=(theirs, weights, entrant, pixels), daemon=True)

@@ -1,0 +1,88 @@
+"""The fast engine: ONNX Runtime on the processor, on the file derived from the weights."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+
+import numpy as np
+import onnxruntime
+
+from food_vision.errors import StartupError
+from food_vision.model.bundle import EXPORT, Bundle
+from food_vision.model.engine import Batch, Outputs, check_batch
+from food_vision.processors import sums_of_bytes_are_exact
+
+MOST_LANES = 16
+"""Each that is in use holds the activations of a photo, 2 MB."""
+ERRORS = 3
+"""Of the severities that are logged; a container without a graphics card is worth a warning to the library."""
+
+
+class OnnxRuntime:
+    """Runs photos one by one: on processors a batch of eight is no faster than eight photos (docs/decisions/001).
+
+    Who asks while nobody else does has all threads; those who ask at the same time have one each. Threads that share a
+    photo wait for each other some 65 times in it, which shortens the answer where processors are idle and wastes them
+    where they are not (docs/decisions/015-lanes.md).
+
+    Args:
+        bundle: Which model.
+        threads: Threads that share one photo, or have one each.
+    """
+
+    def __init__(self, bundle: Bundle, threads: int) -> None:
+        self.name = f"ONNX Runtime {version('onnxruntime')}" + ", INT8" * (bundle.precision == "int8")
+        self.lanes = min(threads, MOST_LANES)
+        self._side = bundle.preprocessing.size
+        self._wide = _opened(bundle, threads)
+        self._narrow = _opened(bundle, 1) if threads > 1 else self._wide
+        self._asking = 0
+        self._lock = threading.Lock()
+        self._input = self._wide.get_inputs()[0].name
+
+    def predict(self, batch: Batch) -> Outputs:
+        """Return ``float32[N, outputs]`` for RGB photos ``uint8[N, S, S, 3]``."""
+        check_batch(batch, self._side)
+        with self._session() as session:
+            return np.concatenate([session.run(None, {self._input: photo[np.newaxis]})[0] for photo in batch])
+
+    @contextmanager
+    def _session(self) -> Iterator[onnxruntime.InferenceSession]:
+        with self._lock:
+            session = self._narrow if self._asking else self._wide
+            self._asking += 1
+        try:
+            yield session
+        finally:
+            with self._lock:
+                self._asking -= 1
+
+
+def open_model(bundle: Bundle, threads: int) -> OnnxRuntime:
+    """Load the model.
+
+    Raises:
+        StartupError: when the graph is not one that this version of ONNX Runtime can run.
+    """
+    onnxruntime.set_default_logger_severity(ERRORS)
+    try:
+        return OnnxRuntime(bundle, threads)
+    except Exception as error:  # What the library raises has nothing else in common.
+        reason = str(error).strip().splitlines()[0]
+        raise StartupError(
+            f"ONNX Runtime {version('onnxruntime')} cannot run {bundle.derived}: {reason}; "
+            f"make it anew with `{EXPORT} {bundle.weights}`."
+        ) from error
+
+
+def _opened(bundle: Bundle, threads: int) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = ERRORS
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    # Threads that wait for work do not keep a processor busy: others have use for it.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if not sums_of_bytes_are_exact():
+        # Else products of bytes are added in 16 bits, and what is more is cut off: other dishes come out.
+        options.add_session_config_entry("session.x64quantprecision", "1")
+    return onnxruntime.InferenceSession(bundle.derived, options, providers=["CPUExecutionProvider"])
