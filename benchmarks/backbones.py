@@ -54,7 +54,7 @@ def export(backbone: Backbone, path: Path) -> int:
 def race(folder: Path, photos: Path, threads: int, rounds: int) -> dict[Backbone, list[float]]:
     """Return milliseconds per photo of each network, measured in turn."""
     workers = {
-        backbone: Worker(Entrant(backbone, "onnxruntime", "onnx", ()), folder / f"{backbone}.onnx", threads)
+        backbone: Worker(Entrant(backbone, "onnxruntime-single", "onnx", ()), folder / f"{backbone}.onnx", threads)
         for backbone in get_args(Backbone)
     }
     times: dict[Backbone, list[float]] = {backbone: [] for backbone in workers}

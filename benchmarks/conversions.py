@@ -26,7 +26,7 @@ def convert(weights: Path, folder: Path) -> dict[str, Path]:
 
 
 def convert_in_eight_bits(weights: Path, folder: Path, photos: Pixels) -> dict[str, Path]:
-    """Write the same but the IR for single photos in eight bits, each by the engine's own quantizer."""
+    """Write ``model.onnx`` and ``model.tflite`` in eight bits, for single photos; return their paths."""
     network = logits_model(load_keras(weights))
     paths = {"onnx": folder / "model.onnx", "tflite": folder / "model.tflite", "h5": weights}
     paths["onnx"].write_bytes(in_eight_bits(graph_in_floats(network, photos.shape[1]), photos))

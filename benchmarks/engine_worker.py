@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from food_vision.processors import sums_of_bytes_are_exact
+
 Predict = Callable[[np.ndarray], np.ndarray]
 
 
@@ -113,6 +115,8 @@ def _onnxruntime(path: Path, threads: int, *, arena: bool, spin: bool) -> Predic
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.enable_cpu_mem_arena = arena
     options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spin else "0")
+    if not sums_of_bytes_are_exact():
+        options.add_session_config_entry("session.x64quantprecision", "1")
     session = module.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     return lambda photos: np.asarray(session.run(None, {"photo": photos})[0])
 

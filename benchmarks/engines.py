@@ -1,12 +1,12 @@
 """Which engine runs the network fastest, and in how little memory: ``python -m benchmarks.engines [--int8] [FILE.h5]``.
 
-In floats, or with ``--int8`` in eight bits: there each engine has a file for single photos by its own quantizer, with
-ranges from a few made-up photos, which does for times and not for answers.
+In floats, or with ``--int8`` in eight bits: from files for single photos, LiteRT's by its own quantizer and that of the
+others by ONNX Runtime's, with ranges from a few made-up photos, which does for times and not for answers.
 
 Every engine gets the same Keras weights, lives in a process of its own and is asked for a few inferences in turn, round
 after round, so that whatever else the machine does meets all of them alike. Figures are milliseconds per call; read the
-ratios. Expected on 2 vCPU AMD EPYC with AVX-512 VNNI: the table in
-docs/decisions/001-fast-engine.md and 017-onnx-runtime.md. About three minutes. Needs `pip install -e ".[bench]"`.
+ratios. Expected: the tables in docs/decisions/001-fast-engine.md (2 vCPU AMD EPYC) and 017-onnx-runtime.md (2 vCPU
+Intel Xeon). About three minutes. Needs `pip install -e ".[dev,bench]"`.
 """
 
 import argparse

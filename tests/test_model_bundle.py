@@ -6,11 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import h5py
+import onnx
 import pytest
 from pydantic import ValidationError
 
 from food_vision.errors import StartupError
-from food_vision.model.bundle import Metadata, load_bundle, write_derived
+from food_vision.model.bundle import Label, Metadata, graph_of, load_bundle, write_derived
 from food_vision.model.engine import open_engine
 from food_vision.preprocessing import Preprocessing
 from food_vision.settings import Settings
@@ -81,6 +82,19 @@ def flipped_bit(weights: Path) -> None:
     derived.write_bytes(data)
 
 
+def flipped_bit_in_label(weights: Path) -> None:
+    """In a constant: the label would be read, and answer with another temperature."""
+    derived = weights.with_suffix(".onnx")
+    data = bytearray(derived.read_bytes())
+    data[data.rindex(b'"temperature": ') + len('"temperature": ')] ^= 1
+    derived.write_bytes(data)
+
+
+def bytes_behind(weights: Path) -> None:
+    derived = weights.with_suffix(".onnx")
+    derived.write_bytes(derived.read_bytes() + b"\n")
+
+
 def text_instead(weights: Path) -> None:
     weights.with_suffix(".onnx").write_text("404: not found", encoding="utf-8")
 
@@ -101,6 +115,8 @@ def too_few_labels(weights: Path) -> None:
         pytest.param(cut_weights, "was made from other weights", id="weights cut short"),
         pytest.param(cut_graph, "other.onnx is damaged", id="derived file cut short"),
         pytest.param(flipped_bit, "other.onnx is damaged", id="one bit flipped"),
+        pytest.param(flipped_bit_in_label, "other.onnx is damaged", id="one bit of a constant flipped"),
+        pytest.param(bytes_behind, "other.onnx is damaged", id="something behind it"),
         pytest.param(text_instead, "is damaged or no file of ours", id="a text file"),
         pytest.param(too_few_labels, "has 101 outputs but 2 labels", id="too few labels"),
     ],
@@ -113,6 +129,14 @@ def test_refused_in_one_sentence(model: Path, harm: Callable[[Path], None], sent
     assert sentence in text
     assert "\n" not in text
     assert MENDED in text or "FOOD_VISION_MODEL" in text
+
+
+def test_readers_of_onnx_see_the_label(model: Path) -> None:
+    properties = {one.key: one.value for one in onnx.load(model.with_suffix(".onnx")).metadata_props}
+    label = Label.model_validate_json(properties["food_vision.json"])
+    assert (label.metadata, label.outputs) == (load_bundle(model).metadata, len(label.metadata.classes))
+    graph = onnx.load_from_string(graph_of(model.with_suffix(".onnx").read_bytes()))
+    assert "food_vision.json" not in {one.key for one in graph.metadata_props}
 
 
 def test_a_graph_that_is_none_is_refused(model: Path) -> None:

@@ -98,11 +98,6 @@ def test_lanes_answer_as_one_alone_does(bundle: Bundle, photos: Pixels) -> None:
             np.testing.assert_array_equal(answer.result()[0], alone[place % 3])
 
 
-@pytest.mark.parametrize(("threads", "lanes"), [(1, 1), (2, 2), (5, 5), (64, 16)])
-def test_lanes_are_few(bundle: Bundle, threads: int, lanes: int) -> None:
-    assert open_engine(bundle, Settings(engine="fast", inference_threads=threads)).lanes == lanes
-
-
 def with_lead(bundle: Bundle, below: float) -> Engine:
     metadata = bundle.metadata.model_copy(update={"mirrored_below": below})
     return open_engine(dataclasses.replace(bundle, metadata=metadata), Settings(engine="fast"))
@@ -202,8 +197,17 @@ def test_processors_that_add_bytes_in_16_bits_give_the_same_answers(
     bundle: Bundle, fast: Engine, photos: Pixels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Asked for what such processors need; that it is enough there: docs/decisions/017-onnx-runtime.md."""
+    made, opened = [], onnx_runtime._opened
+
+    def watched(*args: Any) -> InferenceSession:  # noqa: ANN401
+        made.append(opened(*args))
+        return made[-1]
+
+    monkeypatch.setattr(onnx_runtime, "_opened", watched)
     monkeypatch.setattr(onnx_runtime, "sums_of_bytes_are_exact", lambda: False)
-    careful = open_engine(bundle, Settings(engine="fast"))
+    careful = open_engine(bundle, Settings(engine="fast", inference_threads=2))
+    options = [session.get_session_options() for session in made]
+    assert [one.get_session_config_entry("session.x64quantprecision") for one in options] == ["1", "1"]
     np.testing.assert_allclose(careful.predict(photos[:3]), fast.predict(photos[:3]), atol=0.05)
 
 

@@ -191,6 +191,19 @@ def test_a_probe_that_is_not_the_models_is_refused(
     assert not path.with_suffix(".onnx").exists()
 
 
+def test_what_cannot_be_converted_is_named(layers: Any, tmp_path: Path) -> None:  # noqa: ANN401
+    import keras
+
+    from training.export import export
+
+    photo = layers.Input((SIDE, SIDE, 3))
+    x = layers.Resizing(SIDE // 2, SIDE // 2, interpolation="lanczos5")(photo)
+    path = saved(keras.Model(photo, layers.Dense(3, "softmax")(layers.GlobalAveragePooling2D()(x))), tmp_path)
+    with pytest.raises(StartupError, match="computes what ONNX has no operation for: ScaleAndTranslate"):
+        export(path, tmp_path / "labels.txt")
+    assert not path.with_suffix(".onnx").exists()
+
+
 def test_a_graph_without_the_probe_that_its_label_names_is_refused(
     layers: Any,  # noqa: ANN401
     tmp_path: Path,

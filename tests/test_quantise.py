@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from food_vision.errors import StartupError
 from food_vision.model.bundle import load_bundle
 from food_vision.model.engine import open_engine
 from food_vision.model.scores import probabilities
@@ -18,7 +19,7 @@ from food_vision.preprocessing import Preprocessing
 from food_vision.settings import Settings
 from training.classes import CLASSES
 from training.data import PER_ROW, TILE
-from training.quantise import SHARP, SMALL, photos_for_ranges
+from training.quantise import SHARP, SMALL, in_eight_bits, photos_for_ranges
 
 SIDE, WIDTH = 32, 8
 EACH, DARK = 8, 4
@@ -87,6 +88,16 @@ def test_what_is_between_convolutions_is_bytes_too(weights: Path, photos: Pixels
     operations = Counter(node.op_type for node in onnx.load(options.optimized_model_filepath).graph.node)
     assert (operations["QLinearConv"], operations["QLinearAdd"]) == (3, 1)
     assert (operations["Conv"] + operations["Clip"], operations["QuantizeLinear"]) == (0, 1)
+
+
+def test_a_model_without_convolutions_is_refused(photos: Pixels) -> None:
+    import keras
+
+    from training.export import graph_in_floats
+
+    layers = [keras.layers.Input((SIDE, SIDE, 3)), keras.layers.Flatten(), keras.layers.Dense(3)]
+    with pytest.raises(StartupError, match="no convolution that could be computed in eight bits"):
+        in_eight_bits(graph_in_floats(keras.Sequential(layers), SIDE), photos)
 
 
 def test_the_precision_is_told(weights: Path, photos: Pixels) -> None:

@@ -28,9 +28,9 @@ def main() -> None:
     except (DataError, StartupError) as error:
         sys.exit(str(error))
     except ImportError as error:
-        if error.name not in ("h5py", "keras", "tensorflow"):
+        if error.name not in ("h5py", "keras", "onnx", "tensorflow", "tf2onnx"):
             raise
-        sys.exit(f"Training needs TensorFlow ({error.name} is missing): `pip install '.[keras]'`.")
+        sys.exit(f"Training needs TensorFlow and tf2onnx ({error.name} is missing): `pip install '.[keras]'`.")
     except KeyboardInterrupt:
         sys.exit("Stopped; the same command goes on from here.")
 

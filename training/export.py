@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 import keras
+import onnx
 import tensorflow as tf
 import tf2onnx
 
@@ -60,7 +61,7 @@ def export(
         derived: Where to write; the server looks beside the weights only.
 
     Raises:
-        StartupError: when the weights cannot be loaded, are no classifier, or do not fit their labels.
+        StartupError: when the weights cannot be loaded or converted, are no classifier, or do not fit their labels.
     """
     model = load_keras(weights)
     side, outputs = _sizes(model, weights)
@@ -102,12 +103,19 @@ def graph_in_floats(body: keras.Model, side: int) -> bytes:
 
     The result takes ``photo``, ``uint8[1, side, side, 3]``. Not more at once: where a size is not known before, memory
     cannot be planned, and a photo takes longer.
+
+    Raises:
+        StartupError: when it computes what ONNX has no operation for.
     """
     photo = keras.Input((side, side, 3), batch_size=1, dtype="uint8", name="photo")
     network = keras.Model(photo, body(keras.ops.cast(photo, "float32")))
     takes = [tf.TensorSpec(photo.shape, tf.uint8, name="photo")]
     function = tf.function(lambda photo: network(photo, training=False), input_signature=takes)
     model, _ = tf2onnx.convert.from_function(function, input_signature=takes, opset=OPSET)
+    # What the converter does not know stays in the graph as it is, and is told to nobody but the log.
+    unknown = {node.op_type for node in model.graph.node if not onnx.defs.has(node.op_type, node.domain)}
+    if unknown:
+        raise StartupError(f"The model computes what ONNX has no operation for: {', '.join(sorted(unknown))}.")
     return bytes(model.SerializeToString(deterministic=True))
 
 

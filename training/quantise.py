@@ -19,6 +19,7 @@ from onnxruntime import InferenceSession
 from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
+from food_vision.errors import StartupError
 from food_vision.intake.decode import decode
 from food_vision.preprocessing import Preprocessing
 from training.data import read_ids, sharp, tiles
@@ -40,6 +41,9 @@ def in_eight_bits(graph: bytes, photos: Pixels) -> bytes:
     Args:
         graph: In floats, for one photo ``uint8[1, S, S, 3]``.
         photos: ``uint8[N, S, S, 3]``; a tensor's range holds the extremes of nine photos in ten.
+
+    Raises:
+        StartupError: when there are none.
     """
     with tempfile.TemporaryDirectory() as name:
         plain, folded, integer = (Path(name) / f"{kind}.onnx" for kind in ("plain", "folded", "integer"))
@@ -48,6 +52,8 @@ def in_eight_bits(graph: bytes, photos: Pixels) -> bytes:
         quant_pre_process(plain, folded, skip_symbolic_shape=True)
         model = onnx.load(folded)
         nodes = _in_integers(model.graph)
+        if not nodes:
+            raise StartupError("The model has no convolution that could be computed in eight bits.")
         quantize_static(
             folded,
             integer,
@@ -74,7 +80,7 @@ def photos_for_ranges(data: Path, held_out: Path, recipe: Preprocessing) -> Pixe
         *sharp(data, "train", frozenset(_drawn(files, SHARP, held))),
         *tiles(data, "train", frozenset(_drawn(names, SMALL, held))),
     ]
-    mixed = np.random.default_rng(SEED).permutation(len(samples))  # the last photos weigh most in a moving average
+    mixed = np.random.default_rng(SEED).permutation(len(samples))  # rounding looks at every few, of all kinds
     with ThreadPoolExecutor() as pool:
         return np.stack(list(pool.map(lambda place: decode(samples[place].data, recipe).pixels, mixed)))
 
@@ -109,7 +115,8 @@ def _ranges(model: onnx.ModelProto, nodes: Sequence[onnx.NodeProto], photos: Pix
     # A graph tells what is in it if that is named among its outputs.
     seen = onnx.ModelProto()
     seen.CopyFrom(model)
-    seen.graph.output.extend(map(onnx.helper.make_empty_tensor_value_info, names))
+    known = {output.name for output in model.graph.output}
+    seen.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in names if name not in known)
     session = InferenceSession(seen.SerializeToString(), providers=["CPUExecutionProvider"])
     extremes = [
         [(values.min(), values.max()) for values in session.run(names, {"photo": photo[np.newaxis]})]

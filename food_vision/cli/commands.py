@@ -133,7 +133,7 @@ def export(
         from training.export import export as make
     except ImportError as error:
         raise StartupError(
-            f"Exporting needs TensorFlow and the project's training package ({error.name} is missing): "
+            f"Exporting needs TensorFlow, tf2onnx and the project's training package ({error.name} is missing): "
             "`pip install '.[keras]'`."
         ) from error
     here = load_settings()

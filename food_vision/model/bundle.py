@@ -4,12 +4,11 @@
     food-vision-model.onnx    derived from it by ``python -m training.export``: the graph that the fast engine runs, and
                               among its ``metadata_props``, as ONNX calls them, ``food_vision.json``: the label
 
-The label holds the metadata and the SHA-256 of both the weights and the graph, so that files which do not belong
-together, or were cut short on the way, are noticed at start and never answer wrongly.
+The label holds the metadata and the SHA-256 of the weights, and behind it stands that of the whole file, so that files
+which do not belong together, or were cut short on the way, are noticed at start and never answer wrongly.
 """
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -159,9 +158,8 @@ class Label(_Frozen):
         precision: Of the graph; the Keras file is always in float32.
     """
 
-    format: Literal[1] = 1
+    format: Literal[2] = 2
     weights_sha256: str
-    graph_sha256: str
     outputs: int
     precision: Precision = "float32"
     metadata: Metadata
@@ -233,47 +231,48 @@ def write_derived(
     metadata: Metadata,
     precision: Precision = "float32",
 ) -> None:
-    """Write the fast engine's file: the graph, and the label behind it; the same input gives the same bytes."""
+    """Write the fast engine's file: the graph, the label, the seal; the same input gives the same bytes."""
     label = Label(
         weights_sha256=weights_sha256,
-        graph_sha256=hashlib.sha256(graph).hexdigest(),
         outputs=outputs,
         precision=precision,
         metadata=metadata,
     )
-    # What comes behind a protocol buffer is read as more of its fields: to every reader of ONNX this is a property.
-    path.write_bytes(graph + _PROPERTY + _counted(_NAME + _counted(label.model_dump_json(indent=1).encode())))
+    # What comes behind a protocol buffer is read as more of its fields: to every reader of ONNX these are properties.
+    body = graph + _property(_LABEL, label.model_dump_json(indent=1).encode())
+    path.write_bytes(body + _seal(body))
 
 
 def read_label(data: bytes, derived: Path, weights: Path) -> Label:
-    """Return the label of a derived file, its graph checked against it.
+    """Return the label of a derived file that is whole.
 
     Raises:
-        StartupError: when there is none, or the graph is damaged.
+        StartupError: when there is none, or the file is damaged.
     """
-    graph, text = _parted(data)
+    body = data[:-_SEAL_BYTES]
+    if data[-_SEAL_BYTES:] != _seal(body):
+        raise StartupError(f"{derived} is damaged or no file of ours; {_remedy(weights)}")
     try:
-        label = Label.model_validate(json.loads(text))
+        return Label.model_validate_json(body.rpartition(_LABEL)[2][1 + _COUNT :])
     except ValidationError as error:
         where = ".".join(map(str, error.errors()[0]["loc"]))
         raise StartupError(f"{derived} has a label of another format ({where}); {_remedy(weights)}") from error
-    except ValueError as error:
-        raise StartupError(f"{derived} is damaged or no file of ours; {_remedy(weights)}") from error
-    if hashlib.sha256(graph).hexdigest() != label.graph_sha256:
-        raise StartupError(f"{derived} is damaged; {_remedy(weights)}")
-    return label
 
 
 def graph_of(data: bytes) -> bytes:
     """Return the graph that stands before the label in a derived file."""
-    return _parted(data)[0]
+    return data.rpartition(_LABEL)[0][: -2 * (1 + _COUNT)]
 
 
-_PROPERTY = b"\x72"
-"""Field 14 of ONNX's ModelProto, ``metadata_props``; in it are 1, the key, and 2, the value."""
-_NAME = b"\x0a\x10food_vision.json\x12"
+_LABEL, _SEAL = b"food_vision.json", b"food_vision.sha256"
+"""Names of the two properties; the seal is the digest of all that is before it."""
 _COUNT = 5
 """Bytes in which a length is written, whatever it is."""
+
+
+def _property(name: bytes, value: bytes) -> bytes:
+    """Return one of ``metadata_props``: field 14 of ONNX's ModelProto, in which 1 is the name, and 2 the value."""
+    return b"\x72" + _counted(b"\x0a" + _counted(name) + b"\x12" + _counted(value))
 
 
 def _counted(data: bytes) -> bytes:
@@ -282,10 +281,11 @@ def _counted(data: bytes) -> bytes:
     return bytes([0x80 | seven for seven in sevens[:-1]] + sevens[-1:]) + data
 
 
-def _parted(data: bytes) -> tuple[bytes, bytes]:
-    """Return graph and label; no label where there is none."""
-    before, _, label = data.rpartition(_NAME)
-    return before[: -len(_PROPERTY) - _COUNT], label[_COUNT:]
+def _seal(body: bytes) -> bytes:
+    return _property(_SEAL, hashlib.sha256(body).hexdigest().encode())
+
+
+_SEAL_BYTES = len(_seal(b""))
 
 
 def _read(path: Path, remedy: str) -> bytes:

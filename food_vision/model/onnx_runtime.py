@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import version
 
 import numpy as np
 import onnxruntime
@@ -13,8 +12,7 @@ from food_vision.model.bundle import EXPORT, Bundle
 from food_vision.model.engine import Batch, Outputs, check_batch
 from food_vision.processors import sums_of_bytes_are_exact
 
-MOST_LANES = 16
-"""Each that is in use holds the activations of a photo, 2 MB."""
+VERSION = f"ONNX Runtime {onnxruntime.__version__}"
 ERRORS = 3
 """Of the severities that are logged; a container without a graphics card is worth a warning to the library."""
 
@@ -22,9 +20,9 @@ ERRORS = 3
 class OnnxRuntime:
     """Runs photos one by one: on processors a batch of eight is no faster than eight photos (docs/decisions/001).
 
-    Who asks while nobody else does has all threads; those who ask at the same time have one each. Threads that share a
-    photo wait for each other some 65 times in it, which shortens the answer where processors are idle and wastes them
-    where they are not (docs/decisions/015-lanes.md).
+    Who asks while nobody else does has all threads; those who come before that one is done have one each. Threads that
+    share a photo wait for each other some 65 times in it, which shortens the answer where processors are idle and
+    wastes them where they are not (docs/decisions/015-lanes.md).
 
     Args:
         bundle: Which model.
@@ -32,8 +30,8 @@ class OnnxRuntime:
     """
 
     def __init__(self, bundle: Bundle, threads: int) -> None:
-        self.name = f"ONNX Runtime {version('onnxruntime')}" + ", INT8" * (bundle.precision == "int8")
-        self.lanes = min(threads, MOST_LANES)
+        self.name = VERSION + ", INT8" * (bundle.precision == "int8")
+        self.lanes = threads
         self._side = bundle.preprocessing.size
         self._wide = _opened(bundle, threads)
         self._narrow = _opened(bundle, 1) if threads > 1 else self._wide
@@ -69,11 +67,16 @@ def open_model(bundle: Bundle, threads: int) -> OnnxRuntime:
     try:
         return OnnxRuntime(bundle, threads)
     except Exception as error:  # What the library raises has nothing else in common.
-        reason = str(error).strip().splitlines()[0]
-        raise StartupError(
-            f"ONNX Runtime {version('onnxruntime')} cannot run {bundle.derived}: {reason}; "
-            f"make it anew with `{EXPORT} {bundle.weights}`."
-        ) from error
+        sentence = (
+            f"{VERSION} cannot run {bundle.derived}: {reason(error)}; make it anew with `{EXPORT} {bundle.weights}`."
+        )
+        raise StartupError(sentence) from error
+
+
+def reason(error: Exception) -> str:
+    """Return the first line of what the library says, without the codes that it puts before it."""
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0].rpartition(" : ")[2].rstrip(".")
 
 
 def _opened(bundle: Bundle, threads: int) -> onnxruntime.InferenceSession:
