@@ -6,10 +6,10 @@ from food_vision.model.bundle import (
     Logistic,
     NotFood,
     PredictionSet,
-    graph_of,
     read_label,
     write_derived,
 )
+from food_vision.model.sealed import graph_of
 from tests.service import ROOT
 
 

@@ -11,8 +11,9 @@ import pytest
 from pydantic import ValidationError
 
 from food_vision.errors import StartupError
-from food_vision.model.bundle import Label, Metadata, graph_of, load_bundle, write_derived
+from food_vision.model.bundle import Label, Metadata, load_bundle, write_derived
 from food_vision.model.engine import open_engine
+from food_vision.model.sealed import graph_of
 from food_vision.preprocessing import Preprocessing
 from food_vision.settings import Settings
 

@@ -18,9 +18,10 @@ import tensorflow as tf
 import tf2onnx
 
 from food_vision.errors import StartupError
-from food_vision.model.bundle import SUFFIX, Metadata, graph_of, load_bundle, write_derived
+from food_vision.model.bundle import SUFFIX, Metadata, load_bundle, write_derived
 from food_vision.model.keras import load_keras, network
 from food_vision.model.own import metadata_of_labels
+from food_vision.model.sealed import graph_of
 from food_vision.preprocessing import Preprocessing
 from training.checkpoint import WEIGHTS, read_metadata, write_metadata
 from training.data import require_photos

@@ -16,6 +16,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from food_vision.errors import StartupError
+from food_vision.model.sealed import is_whole, sealed, text_of
 from food_vision.preprocessing import Preprocessing
 
 SUFFIX = ".onnx"
@@ -232,15 +233,8 @@ def write_derived(
     precision: Precision = "float32",
 ) -> None:
     """Write the fast engine's file: the graph, the label, the seal; the same input gives the same bytes."""
-    label = Label(
-        weights_sha256=weights_sha256,
-        outputs=outputs,
-        precision=precision,
-        metadata=metadata,
-    )
-    # What comes behind a protocol buffer is read as more of its fields: to every reader of ONNX these are properties.
-    body = graph + _property(_LABEL, label.model_dump_json(indent=1).encode())
-    path.write_bytes(body + _seal(body))
+    label = Label(weights_sha256=weights_sha256, outputs=outputs, precision=precision, metadata=metadata)
+    path.write_bytes(sealed(graph, label.model_dump_json(indent=1)))
 
 
 def read_label(data: bytes, derived: Path, weights: Path) -> Label:
@@ -249,43 +243,13 @@ def read_label(data: bytes, derived: Path, weights: Path) -> Label:
     Raises:
         StartupError: when there is none, or the file is damaged.
     """
-    body = data[:-_SEAL_BYTES]
-    if data[-_SEAL_BYTES:] != _seal(body):
+    if not is_whole(data):
         raise StartupError(f"{derived} is damaged or no file of ours; {_remedy(weights)}")
     try:
-        return Label.model_validate_json(body.rpartition(_LABEL)[2][1 + _COUNT :])
+        return Label.model_validate_json(text_of(data))
     except ValidationError as error:
         where = ".".join(map(str, error.errors()[0]["loc"]))
         raise StartupError(f"{derived} has a label of another format ({where}); {_remedy(weights)}") from error
-
-
-def graph_of(data: bytes) -> bytes:
-    """Return the graph that stands before the label in a derived file."""
-    return data.rpartition(_LABEL)[0][: -2 * (1 + _COUNT)]
-
-
-_LABEL, _SEAL = b"food_vision.json", b"food_vision.sha256"
-"""Names of the two properties; the seal is the digest of all that is before it."""
-_COUNT = 5
-"""Bytes in which a length is written, whatever it is."""
-
-
-def _property(name: bytes, value: bytes) -> bytes:
-    """Return one of ``metadata_props``: field 14 of ONNX's ModelProto, in which 1 is the name, and 2 the value."""
-    return b"\x72" + _counted(b"\x0a" + _counted(name) + b"\x12" + _counted(value))
-
-
-def _counted(data: bytes) -> bytes:
-    """Return data behind its length, seven bits a byte as protocol buffers have it."""
-    sevens = [len(data) >> 7 * place & 0x7F for place in range(_COUNT)]
-    return bytes([0x80 | seven for seven in sevens[:-1]] + sevens[-1:]) + data
-
-
-def _seal(body: bytes) -> bytes:
-    return _property(_SEAL, hashlib.sha256(body).hexdigest().encode())
-
-
-_SEAL_BYTES = len(_seal(b""))
 
 
 def _read(path: Path, remedy: str) -> bytes:

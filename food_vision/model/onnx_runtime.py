@@ -68,12 +68,12 @@ def open_model(bundle: Bundle, threads: int) -> OnnxRuntime:
         return OnnxRuntime(bundle, threads)
     except Exception as error:  # What the library raises has nothing else in common.
         sentence = (
-            f"{VERSION} cannot run {bundle.derived}: {reason(error)}; make it anew with `{EXPORT} {bundle.weights}`."
+            f"{VERSION} cannot run {bundle.derived}: {_reason(error)}; make it anew with `{EXPORT} {bundle.weights}`."
         )
         raise StartupError(sentence) from error
 
 
-def reason(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     """Return the first line of what the library says, without the codes that it puts before it."""
     text = str(error).strip() or type(error).__name__
     return text.splitlines()[0].rpartition(" : ")[2].rstrip(".")
