@@ -55,13 +55,12 @@ class OnnxRuntime:
             return np.concatenate([session.run(None, {self._input: photo[np.newaxis]})[0] for photo in batch])
 
     def _take_memory_now(self) -> None:
-        """Run as many photos at once as ever will be.
+        """Run as many photos at once as ever will be; ``open_engine`` runs one that is alone.
 
         Taken when many came at once for the first time, their memory was a step of 11 MB in the 22nd minute of mixed
         traffic, and looked like a leak.
         """
         blanks = np.zeros((BLANKS, self._side, self._side, 3), np.uint8)
-        self.predict(blanks[:1])
         # While one asks, all others share the narrow session.
         with self._session(), ThreadPoolExecutor(self.lanes) as threads:
             list(threads.map(self.predict, [blanks] * self.lanes))
